@@ -1,0 +1,156 @@
+"""Which sandbox a run gets: the kind that the policy names, else the first fallback it permits.
+
+Rule 1: nothing is used that loses more than the policy consents to, whatever the cause.
+Rule 2: what was tried, and what is lost, is on record before the first command is.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger import decide
+from ledger import events as e
+from ledger.decide import Attempted
+from ledger.errors import IsolationRefused
+from ledger.isolation import AXES, Axis, Isolation, lost
+from ledger.outcomes import SandboxMade, Unavailable
+from ledger.overrides import wanted_kinds
+from ledger.ports import Sandbox, SandboxWish
+from ledger.run import Holding
+from ledger.session import Session
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A sandbox that was made, and the events that say so, still to be recorded."""
+
+    sandbox: Sandbox
+    made: SandboxMade
+    events: tuple[e.RunEvent, ...]
+
+
+def choose_sandbox(session: Session) -> Choice:
+    """
+    Make the run's sandbox, or take hold again of the one that an earlier process made.
+
+    Raises `IsolationRefused`, with the refusal on record, if nothing permitted could be had.
+    """
+    held = session.run.holding("sandbox")
+    kinds = wanted_kinds(session.intent.rules)
+    attempts: list[Attempted] = []
+    for kind in (held.kind, *kinds) if held else kinds:
+        got = _attempt(session, kind)
+        if isinstance(got, Unavailable):
+            attempts.append(Attempted(kind, got))
+            continue
+        sandbox, made = got
+        return Choice(sandbox, made, _events(session, made, tuple(attempts), held))
+    raise _refuse(session, tuple(attempts))
+
+
+def prepare_sandbox(session: Session) -> None:
+    """Begin, while the worktree is made, what the likeliest sandbox will take its time for."""
+    for kind in wanted_kinds(session.intent.rules):
+        sandbox = session.hands.sandboxes(kind)
+        if not isinstance(sandbox, Unavailable):
+            sandbox.prepare()
+            session.prepared[kind] = sandbox
+            return
+
+
+def _events(
+    session: Session, made: SandboxMade, attempts: tuple[Attempted, ...], held: Holding | None
+) -> tuple[e.RunEvent, ...]:
+    if held and (made.kind, made.id, made.isolation) == (held.kind, held.id, session.run.had):
+        return ()
+    events: list[e.RunEvent] = [decide.create_sandbox(session.run, made)]
+    weaker = lost(session.intent.asked, made.isolation)
+    if weaker or made.kind != session.intent.sandbox_wanted:
+        events.insert(0, _fall_back(session, made, attempts, weaker))
+    return tuple(events)
+
+
+def sandbox_wish(session: Session) -> SandboxWish:
+    """Return what the run wants of its sandbox, by its policy."""
+    rules, texts = session.intent.rules, session.rule_texts
+    asked = session.intent.asked
+    held = session.run.holding("sandbox")
+    return SandboxWish(
+        home_id=session.intent.home,
+        stream=session.stream,
+        ordinal=held.ordinal if held else session.run.made("sandbox") + 1,
+        workspace=session.root,
+        filesystem=asked.filesystem,
+        network=asked.network,
+        limits=asked.limits,
+        image=texts.image if texts else None,
+        read_only=texts.read_only if texts else (),
+        lifetime_s=rules.idle_limit,
+    )
+
+
+def _attempt(session: Session, kind: str) -> tuple[Sandbox, SandboxMade] | Unavailable:
+    sandbox = session.prepared.pop(kind, None) or session.hands.sandboxes(kind)
+    if isinstance(sandbox, Unavailable):
+        return sandbox
+    wish = sandbox_wish(session)
+    offer = sandbox.offer(wish)
+    if isinstance(offer, Unavailable):
+        return offer
+    if too_weak := _too_weak(session, offer):
+        sandbox.close()
+        return too_weak
+    made = sandbox.create(wish)
+    if isinstance(made, Unavailable):
+        return made
+    # What was made is judged again: a machine may give less than it seemed to.
+    if too_weak := _too_weak(session, made.isolation):
+        sandbox.close()
+        return too_weak
+    return sandbox, made
+
+
+def _too_weak(session: Session, had: Isolation) -> Unavailable | None:
+    weaker = set(lost(session.intent.asked, had)) - set(session.intent.rules.may_lose)
+    if not weaker:
+        return None
+    words = ", ".join(axis for axis in AXES if axis in weaker)
+    return Unavailable(reason="not_permitted", message=f"it would lose {words}")
+
+
+def _fall_back(
+    session: Session, made: SandboxMade, attempts: tuple[Attempted, ...], weaker: tuple[Axis, ...]
+) -> e.RunEvent:
+    cause: e.Cause = "machine"
+    if attempts:
+        cause = "unavailable"
+    elif "sandbox.type" in session.intent.overridden:
+        cause = "override"
+    return decide.fall_back(
+        session.run,
+        "sandbox",
+        wanted=session.intent.sandbox_wanted,
+        used=made.kind,
+        cause=cause,
+        attempts=attempts,
+        lost=weaker,
+    )
+
+
+def _refuse(session: Session, attempts: tuple[Attempted, ...]) -> IsolationRefused:
+    wanted = session.intent.sandbox_wanted
+    refused = decide.fall_back(
+        session.run,
+        "sandbox",
+        wanted=wanted,
+        used=None,
+        cause="override" if "sandbox.type" in session.intent.overridden else "unavailable",
+        attempts=attempts,
+        lost=(),
+    )
+    session.append([refused])
+    assert isinstance(refused, e.FallbackRefused)
+    reasons = "; ".join(f"{a.kind}: {a.why.message}" for a in attempts)
+    return IsolationRefused(
+        f"cannot execute in sandbox {wanted}: {reasons}; the policy's {refused.forbidden_by} "
+        "permits nothing else"
+    )

@@ -1,0 +1,180 @@
+"""How a run ends, on every path: captured, cleaned up, completed, sealed.
+
+Rule 1: what the run made is on record before its worktree goes; if that cannot be had, the
+worktree stays and is reported as a leak.
+Rule 2: cleaning up goes on when the ledger cannot be written; what could not be recorded then is
+found by recovery, because removing twice is removing once.
+Rule 3: closing again goes on where an earlier close stopped.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ledger import decide
+from ledger import events as e
+from ledger.errors import GestaError, StoreError, WorkspaceError
+from ledger.ostext import to_os
+from ledger.outcomes import (
+    Blob,
+    PatchMade,
+    RemovalFailed,
+    Removed,
+    Unavailable,
+    WorktreeMade,
+)
+from ledger.run import Holding, Phase, Run
+from ledger.session import Session
+
+
+class CloseRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The end that somebody wants for a run; without an *outcome* it is as its commands went."""
+
+    outcome: e.RunOutcome | None = None
+    reason: Literal["asked", "error", "signal"] = "asked"
+    message: str | None = None
+
+
+def settle(session: Session) -> None:
+    """Call a command lost whose process cannot have outlived the lock that we now hold."""
+    session.record(decide.lose_command)
+
+
+def close_run(session: Session, wanted: CloseRun) -> None:
+    """
+    End the run and clean up after it.
+
+    Raises `MoveIllegal` if it has ended; `StoreError` after cleaning up as far as is safe.
+    """
+    decide.begin_ending(session.run)
+    trouble: StoreError | None = None
+    kept: RemovalFailed | None = None
+    try:
+        kept = _capture(session)
+    except StoreError as error:
+        # The patch exists and no event names it: the worktree is all that holds the work.
+        trouble = error
+        kept = RemovalFailed(reason="not_captured", message=str(error))
+    outcome = wanted.outcome or ("failed" if session.run.failures else "succeeded")
+    cleanups = _clean_up(session, kept, outcome)
+    if trouble is not None:
+        raise trouble
+    session.record(lambda run: _complete(run, cleanups, wanted))
+    seal_run(session)
+    session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
+
+
+def seal_run(session: Session) -> None:
+    """Record count and root of the run's records, if a later seal is due."""
+    count, root, log_size = session.hands.journal.seal_material(session.stream)
+    seal = decide.seal_run(session.run, count=count, root=root, log_size=log_size)
+    if seal is not None:
+        session.append([seal])
+
+
+def _complete(
+    run: Run, cleanups: list[tuple[Holding, Removed | RemovalFailed, str]], wanted: CloseRun
+) -> list[e.RunEvent]:
+    return [
+        *(decide.record_cleanup(h, result, name=name, ending=True) for h, result, name in cleanups),
+        decide.complete_run(
+            run, asked=wanted.outcome, reason=wanted.reason, message=wanted.message
+        ),
+    ]
+
+
+def _capture(session: Session) -> RemovalFailed | None:
+    if session.run.phase is Phase.ENDING or not (session.run.commands or session.run.files):
+        return None
+    made = worktree_made(session)
+    if made is None:
+        return RemovalFailed(reason="not_captured", message="where the worktree is was erased")
+    try:
+        patch = session.hands.workspace(made.kind).capture(session.worktree_intent(), made)
+        artifacts = list(_store_artifacts(session))
+    except WorkspaceError as error:
+        return RemovalFailed(reason="not_captured", message=str(error))
+    events = [
+        decide.record_patch(patch, ending=True),
+        *(decide.record_artifact(path, blob) for path, blob in artifacts),
+    ]
+    session.record(lambda run: events, blobs=_blobs(patch, artifacts))
+    return None
+
+
+def _blobs(patch: PatchMade, artifacts: list[tuple[str, Blob]]) -> list[Blob]:
+    return [patch.patch, *(blob for _, blob in artifacts)]
+
+
+def _store_artifacts(session: Session) -> list[tuple[str, Blob]]:
+    texts, files = session.rule_texts, session.hands.files
+    stored: list[tuple[str, Blob]] = []
+    for path in files.find(session.root, texts.artifacts if texts else ()):
+        sink = session.hands.blobs.sink()
+        for chunk in files.chunks(session.root, path):
+            sink.write(chunk)
+        blob = sink.finish().blob
+        stored.append((path, blob or session.hands.blobs.put(b"")))
+    return stored
+
+
+def _clean_up(
+    session: Session, kept: RemovalFailed | None, outcome: e.RunOutcome
+) -> list[tuple[Holding, Removed | RemovalFailed, str]]:
+    results: list[tuple[Holding, Removed | RemovalFailed, str]] = []
+    sandbox = session.run.holding("sandbox")
+    closed = _close_sandbox(session, sandbox)
+    if sandbox is not None:
+        results.append((sandbox, closed, sandbox.id))
+    worktree = session.run.holding("worktree")
+    if worktree is None or (kept is None and session.run.keeps_worktree(outcome)):
+        return results
+    removed = kept or _remove_worktree(session)
+    results.append((worktree, removed, str(session.root)))
+    return results
+
+
+def _close_sandbox(session: Session, holding: Holding | None) -> Removed | RemovalFailed:
+    for prepared in session.prepared.values():
+        prepared.close()
+    session.prepared.clear()
+    hand = session.sandbox
+    session.sandbox = None
+    if hand is None and holding is not None:
+        found = session.hands.sandboxes(holding.kind)
+        if isinstance(found, Unavailable):
+            return RemovalFailed(reason="failed", message=found.message)
+        hand = found
+    return Removed() if hand is None else hand.close()
+
+
+def _remove_worktree(session: Session) -> Removed | RemovalFailed:
+    made = worktree_made(session)
+    if made is None:
+        return RemovalFailed(reason="failed", message="where the worktree is was erased")
+    try:
+        return session.hands.workspace(made.kind).remove(session.worktree_intent(), made)
+    except GestaError as error:
+        return RemovalFailed(reason="failed", message=str(error))
+
+
+def worktree_made(session: Session) -> WorktreeMade | None:
+    """Return the worktree as its adapter reported it, or `None` if its private part is gone."""
+    event, text = session.worktree, session.worktree_text
+    if event is None or text is None:
+        return None
+    return WorktreeMade(
+        kind=event.kind,
+        path=to_os(text.path),
+        git_dir=None if text.git_dir is None else to_os(text.git_dir),
+        branch=text.branch,
+        base_commit=text.base_commit,
+        tree=text.tree,
+        synced=event.synced,
+        skipped=event.skipped,
+        deleted=event.deleted,
+        patch=None if text.patch is None else Blob(text.patch.sha256, text.patch.size),
+        manifest=Blob(text.manifest.sha256, text.manifest.size),
+    )

@@ -1,0 +1,182 @@
+"""Event to stored bytes and back, through a registry of stable names.
+
+Rule 1: a stored name (`command.executed.1`) says what happened and in which version of its shape;
+it never says where the class lives. A name once stored is never reused.
+Rule 2: facts are UTF-8 JSON with sorted keys. They carry the commitment to the private part:
+SHA-256 of its salt and its bytes.
+Rule 3: what was stored is what is hashed; decoding never re-serialises to check anything.
+
+Facts of a stored event, with the event's own facts under `event`:
+
+    {"cause":null,"commitment":"<64 hex>","event":{…},"id":"<32 hex>","occurred":1,"recorded":2,
+     "trace":"<32 hex>","via":"os_user"}
+
+Private part: `{"actor":…,"caller_trace":…,"event":{…},"host":…,"on_behalf_of":…}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from ledger import events as e
+from ledger.errors import EventUnknown
+from ledger.events import UNSET, Event, UnsetType
+from ledger.recorded import Established, Provenance, Recorded, Said
+from ledger.store import PrivatePart, Row
+from ledger.upcast import is_old, upcast
+
+TOPICS: dict[str, type[Event]] = {
+    "artifact.stored.1": e.ArtifactStored,
+    "cleaned.up.1": e.CleanedUp,
+    "cleanup.failed.1": e.CleanupFailed,
+    "command.cancelled.1": e.CommandCancelled,
+    "command.denied.1": e.CommandDenied,
+    "command.executed.1": e.CommandExecuted,
+    "command.lost.1": e.CommandLost,
+    "command.not_started.1": e.CommandNotStarted,
+    "command.outcome_found.1": e.CommandOutcomeFound,
+    "command.requested.1": e.CommandRequested,
+    "command.timed_out.1": e.CommandTimedOut,
+    "fallback.refused.1": e.FallbackRefused,
+    "fallback.taken.1": e.FallbackTaken,
+    "file.denied.1": e.FileDenied,
+    "file.read.1": e.FileRead,
+    "file.write_requested.1": e.FileWriteRequested,
+    "file.written.1": e.FileWritten,
+    "ledger.created.1": e.LedgerCreated,
+    "patch.captured.1": e.PatchCaptured,
+    "run.abandoned.1": e.RunAbandoned,
+    "run.completed.1": e.RunCompleted,
+    "run.opened.1": e.RunOpened,
+    "run.sealed.1": e.RunSealed,
+    "sandbox.created.2": e.SandboxCreated,
+    "sandbox.lost.1": e.SandboxLost,
+    "worktree.created.1": e.WorktreeCreated,
+}
+TOPIC_OF: dict[type[Event], str] = {kind: topic for topic, kind in TOPICS.items()}
+
+E_ = TypeVar("E_", bound=Event)
+
+
+class _Facts(msgspec.Struct, Generic[E_], frozen=True, kw_only=True):
+    id: str
+    occurred: int
+    recorded: int
+    cause: str | None
+    trace: str
+    via: Established
+    commitment: str
+    event: E_
+
+
+class _Private(msgspec.Struct, frozen=True, kw_only=True):
+    actor: str
+    host: str
+    on_behalf_of: str | None
+    caller_trace: str | None
+    event: msgspec.Raw | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_private_decoder = msgspec.json.Decoder(_Private)
+
+
+def commitment(part: PrivatePart) -> str:
+    """Return what the facts say of a private part: the hexadecimal SHA-256 of salt and bytes."""
+    return hashlib.sha256(part.salt + part.body).hexdigest()
+
+
+def encode(
+    said: Said, who: Provenance, *, id: str, recorded: int, salt: bytes
+) -> tuple[str, bytes, PrivatePart]:
+    """Return the stored name, the facts and the private part of an event."""
+    event = said.event
+    text = getattr(event, "private", UNSET)
+    private = PrivatePart(
+        salt,
+        _encoder.encode(
+            _Private(
+                actor=who.actor,
+                host=who.host,
+                on_behalf_of=who.on_behalf_of,
+                caller_trace=who.caller_trace,
+                event=UNSET if text is UNSET else msgspec.Raw(_encoder.encode(text)),
+            )
+        ),
+    )
+    if text is not UNSET:
+        event = msgspec.structs.replace(event, private=UNSET)
+    facts = _Facts(
+        id=id,
+        occurred=said.occurred,
+        recorded=recorded,
+        cause=said.cause,
+        trace=who.trace,
+        via=who.via,
+        commitment=commitment(private),
+        event=event,
+    )
+    return TOPIC_OF[type(event)], _encoder.encode(facts), private
+
+
+def decode_facts(topic: str, facts: bytes) -> _Facts[Any]:
+    """Return envelope and event of stored facts; raises `EventUnknown`."""
+    if not is_old(topic):
+        return _facts_decoder(topic).decode(facts)
+    stored = msgspec.json.decode(facts)
+    topic, stored["event"] = upcast(topic, stored["event"])
+    newest: Any = _Facts[_class_of(topic)]  # type: ignore[misc]
+    return cast("_Facts[Any]", msgspec.convert(stored, newest))
+
+
+def decode(row: Row) -> Recorded:
+    """Return a stored row as the event that it records; raises `EventUnknown`."""
+    facts = decode_facts(row.topic, row.facts)
+    event, who = facts.event, None
+    if row.private is not None:
+        who = _private_decoder.decode(row.private.body)
+        if who.event is not UNSET:
+            kind: Any = type(event)
+            text = msgspec.json.decode(who.event, type=_text_type(kind))
+            event = msgspec.structs.replace(event, private=text)
+    return Recorded(
+        stream=row.stream,
+        version=row.version,
+        position=row.position,
+        topic=row.topic,
+        id=facts.id,
+        occurred=facts.occurred,
+        recorded=facts.recorded,
+        cause=facts.cause,
+        trace=facts.trace,
+        via=facts.via,
+        event=event,
+        private="missing" if who is None else "present",
+        actor=who.actor if who else None,
+        host=who.host if who else None,
+        on_behalf_of=who.on_behalf_of if who else None,
+        caller_trace=who.caller_trace if who else None,
+    )
+
+
+def _class_of(topic: str) -> type[Event]:
+    try:
+        return TOPICS[topic]
+    except KeyError:
+        raise EventUnknown(
+            f"cannot read event {topic}: this version does not know it; use a newer gesta"
+        ) from None
+
+
+@cache
+def _facts_decoder(topic: str) -> msgspec.json.Decoder[_Facts[Any]]:
+    return msgspec.json.Decoder(_Facts[_class_of(topic)])  # type: ignore[misc]
+
+
+@cache
+def _text_type(kind: Any) -> Any:
+    return next(f.type for f in msgspec.structs.fields(kind) if f.name == "private")

@@ -1,0 +1,55 @@
+"""Where events are born: from a run's state and what is wanted or was seen, those that follow.
+
+Rule 1: pure; a decision may refuse an intent (`MoveIllegal`) and never refuses an outcome.
+Rule 2: intents name what will happen before it does; outcomes are what an adapter reported.
+"""
+
+from ledger.decide.blobs import blob_name
+from ledger.decide.closing import (
+    begin_ending,
+    complete_run,
+    record_artifact,
+    record_cleanup,
+    record_patch,
+    seal_run,
+)
+from ledger.decide.commands import (
+    CommandWanted,
+    begin_command,
+    lose_command,
+    record_outcome,
+    request_command,
+)
+from ledger.decide.files import FileReason, deny_file, record_read, record_write, request_write
+from ledger.decide.opening import (
+    Attempted,
+    create_sandbox,
+    create_worktree,
+    fall_back,
+    open_run,
+)
+
+__all__ = [
+    "Attempted",
+    "CommandWanted",
+    "FileReason",
+    "begin_command",
+    "begin_ending",
+    "blob_name",
+    "complete_run",
+    "create_sandbox",
+    "create_worktree",
+    "deny_file",
+    "fall_back",
+    "lose_command",
+    "open_run",
+    "record_artifact",
+    "record_cleanup",
+    "record_outcome",
+    "record_patch",
+    "record_read",
+    "record_write",
+    "request_command",
+    "request_write",
+    "seal_run",
+]

@@ -1,0 +1,160 @@
+"""Every error that we raise.
+
+Rule 1: the text says *cannot*, the verb, the thing, its state; the remedy, where there is one,
+follows after a semicolon. It names values and blames nobody.
+Rule 2: the root is never raised. What a caller can do about it decides the branch.
+
+    GestaError
+    ├── InputInvalid            what was typed cannot be accepted; nothing was written
+    │   ├── IdInvalid
+    │   └── JobInvalid
+    ├── PolicyInvalid           a profile names the file and the key
+    │   └── PolicyKeysInvalid
+    ├── HomeRefused             the ledger's home is not safe to use
+    ├── StoreError
+    │   ├── StoreUnavailable    it cannot be read or written now
+    │   ├── StoreUnknown        it was written by a newer version, or not by us
+    │   ├── VersionConflict     another writer was first
+    │   └── EventUnknown        an event type that this version does not know
+    ├── RunError
+    │   ├── RunNotFound
+    │   ├── RunAmbiguous
+    │   ├── RunExists
+    │   ├── RunBusy             another process holds its lock
+    │   └── MoveIllegal         the run's state does not allow it
+    ├── CommandRefused          no process was started
+    │   ├── CommandNotAllowed   by a rule of the policy; a CommandDenied is on record
+    │   └── IsolationRefused    no permitted sandbox could be had; a FallbackRefused is on record
+    ├── FileRefused             outside the workspace, or protected; a FileDenied is on record
+    ├── WorkspaceError          git or the file system could not do it
+    └── BlobMissing
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BlobMissing",
+    "CommandNotAllowed",
+    "CommandRefused",
+    "EventUnknown",
+    "FileRefused",
+    "GestaError",
+    "HomeRefused",
+    "IdInvalid",
+    "InputInvalid",
+    "IsolationRefused",
+    "JobInvalid",
+    "MoveIllegal",
+    "PolicyInvalid",
+    "PolicyKeysInvalid",
+    "RunAmbiguous",
+    "RunBusy",
+    "RunError",
+    "RunExists",
+    "RunNotFound",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreUnknown",
+    "VersionConflict",
+    "WorkspaceError",
+]
+
+
+class GestaError(Exception):
+    """The root of our errors; never raised itself."""
+
+
+class InputInvalid(GestaError):
+    """Something typed cannot be accepted."""
+
+
+class IdInvalid(InputInvalid):
+    """A task or run id is not of the permitted form."""
+
+
+class JobInvalid(InputInvalid):
+    """A job file is not of the documented form."""
+
+
+class PolicyInvalid(GestaError):
+    """A policy profile is missing, unreadable or not of the documented form."""
+
+
+class PolicyKeysInvalid(PolicyInvalid):
+    """Keys of a profile are wrong; *problems* names every one of them, the first in the text."""
+
+    def __init__(self, message: str, problems: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class HomeRefused(GestaError):
+    """The ledger's home is not ours alone, or lies inside a checkout."""
+
+
+class StoreError(GestaError):
+    """Superclass of what the event store says; never raised itself."""
+
+
+class StoreUnavailable(StoreError):
+    """The event store cannot be read or written now."""
+
+
+class StoreUnknown(StoreError):
+    """The event store is newer than we are, or holds objects that we did not make."""
+
+
+class VersionConflict(StoreError):
+    """Another writer appended to the stream first."""
+
+
+class EventUnknown(StoreError):
+    """A stored event is of a type that this version does not know."""
+
+
+class RunError(GestaError):
+    """Superclass of what stands against a run; never raised itself."""
+
+
+class RunNotFound(RunError):
+    """No run has this id."""
+
+
+class RunAmbiguous(RunError):
+    """Several tasks have a run of this id."""
+
+
+class RunExists(RunError):
+    """A run of this task and id was opened before."""
+
+
+class RunBusy(RunError):
+    """Another process is at work in the run."""
+
+
+class MoveIllegal(RunError):
+    """The run's state does not allow what was asked."""
+
+
+class CommandRefused(GestaError):
+    """Superclass of refusals to start a command; never raised itself."""
+
+
+class CommandNotAllowed(CommandRefused, PermissionError):
+    """The policy's allowlist does not let this command run."""
+
+
+class IsolationRefused(CommandRefused):
+    """No sandbox that the policy permits could be had."""
+
+
+class FileRefused(GestaError, PermissionError):
+    """The path is outside the workspace, or the policy protects it."""
+
+
+class WorkspaceError(GestaError):
+    """The workspace could not be made, read or removed."""
+
+
+class BlobMissing(GestaError):
+    """A blob that an event names is not in the blob store."""

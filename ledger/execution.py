@@ -1,0 +1,268 @@
+"""How a command is executed: permitted, its intent recorded, run, its outcome recorded.
+
+At the first line of `_run` the intent is durable: a crash from there on leaves a command that was
+requested and has no ending, which whoever takes the run's lock next calls lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from ledger import decide
+from ledger import events as e
+from ledger.allowlist import Denial, check_argv, permits
+from ledger.capture import Capture, Live, blobs_of
+from ledger.choosing import choose_sandbox
+from ledger.decide import CommandWanted
+from ledger.errors import CommandNotAllowed, InputInvalid, MoveIllegal
+from ledger.isolation import Isolation
+from ledger.ostext import from_os
+from ledger.outcomes import Blob, NotStarted, Outcome, Output
+from ledger.overrides import check_inside
+from ledger.ports import Cancellation, Command, Input, Sandbox
+from ledger.recorded import Recorded
+from ledger.rules import RuleTexts
+from ledger.secret_names import WITHHELD, looks_secret
+from ledger.session import Session
+
+_LARGEST_ARGV = 16 * 1024
+_MEBIBYTE = 1 << 20
+
+
+class Execute(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A command that somebody wants executed in a run.
+
+    *cwd* is relative to the workspace, by default the caller's own subdirectory. *env* comes on
+    top of what the policy passes through. *time_limit* in seconds takes the place of the
+    policy's.
+    """
+
+    argv: tuple[str, ...]
+    form: e.Form = "argv"
+    step: str | None = None
+    may_fail: bool = False
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    time_limit: float | None = None
+    stdin: int | bytes | None = None
+    terminal: bool = False
+    stdout: Live | None = None
+    stderr: Live | None = None
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A command, how it ended, and what was kept of its streams."""
+
+    command: str
+    outcome: Outcome
+    output: Output
+
+
+def execute(session: Session, wanted: Execute, cancellation: Cancellation | None) -> Finished:
+    """
+    Execute one command in the run's sandbox, which is made if there is none yet.
+
+    Raises `MoveIllegal`, `IsolationRefused`, `CommandNotAllowed` (refusals on record); then no
+    process was started.
+    """
+    texts = session.rule_texts
+    if texts is None:
+        raise MoveIllegal(
+            f"cannot execute a command in run {session.run.run}: its rules were erased; close it"
+        )
+    decide.begin_command(session.run)
+    check_argv(wanted.argv)
+    directory = _directory(session, wanted)
+    sandbox, had, made = _sandbox(session)
+    command = _prepare(session, texts, wanted, directory, sandbox, had)
+    text, blobs = _text(session, wanted, command)
+    ordinal = session.run.made("sandbox") + sum(map(_creates, made))
+    requested = decide.request_command(
+        session.run,
+        CommandWanted(
+            form=wanted.form,
+            may_fail=wanted.may_fail,
+            uid=session.hands.uid,
+            stdin=_stdin_kind(wanted),
+            time_limit=command.time_limit,
+            sandbox=ordinal,
+            had=had,
+            text=text,
+        ),
+        _denial(session, texts, wanted.argv, command, sandbox, had),
+    )
+    record = session.append([*made, requested], blobs=blobs)[-1]
+    if isinstance(requested, e.CommandDenied):
+        raise _not_allowed(wanted.argv[0], requested)
+    return _run(session, sandbox, record, wanted, command, cancellation)
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    executable: str | None
+    cwd: Path
+    env: dict[str, str]
+    time_limit: float | None
+
+
+def _prepare(
+    session: Session,
+    texts: RuleTexts,
+    wanted: Execute,
+    directory: Path,
+    sandbox: Sandbox,
+    had: Isolation,
+) -> _Prepared:
+    env = environment(session, texts, wanted.env, had)
+    limit = session.intent.rules.timeout if wanted.time_limit is None else wanted.time_limit
+    executable = sandbox.resolve(wanted.argv[0], directory, env)
+    return _Prepared(executable, directory, env, limit or None)
+
+
+def _directory(session: Session, wanted: Execute) -> Path:
+    """Return where the command runs: in the workspace, and nowhere else."""
+    if wanted.cwd is None:
+        return session.root / session.prefix
+    try:
+        inside = PurePosixPath(wanted.cwd)
+        if inside.is_absolute():
+            inside = inside.relative_to(session.root)
+        return session.root / check_inside(str(inside))
+    except ValueError:
+        raise InputInvalid(
+            f"cannot execute in {wanted.cwd!r}: it is not in the run's workspace"
+        ) from None
+
+
+def _not_allowed(name: str, denied: e.CommandDenied) -> CommandNotAllowed:
+    assert isinstance(denied.private, e.CommandDeniedText)
+    return CommandNotAllowed(
+        f"cannot execute {name}: {denied.private.rule}; it is on record as {denied.command}"
+    )
+
+
+def _run(
+    session: Session,
+    sandbox: Sandbox,
+    record: Recorded,
+    wanted: Execute,
+    command: _Prepared,
+    cancellation: Cancellation | None,
+) -> Finished:
+    limits = session.intent.rules.limits
+    limit = None if limits.output_mb is None else limits.output_mb * _MEBIBYTE
+    capture = Capture(session.hands.blobs, limit, wanted.stdout, wanted.stderr)
+    outcome: Outcome
+    if command.executable is None:
+        message = f"cannot execute {wanted.argv[0]}: it is not found on the command's PATH"
+        outcome = NotStarted(reason="not_found", message=message)
+    else:
+        outcome = sandbox.execute(
+            Command(
+                argv=wanted.argv,
+                executable=command.executable,
+                cwd=command.cwd,
+                env=command.env,
+                time_limit_s=command.time_limit,
+                stdout=capture.stdout,
+                stderr=capture.stderr,
+                stdin=_input(wanted, capture),
+            ),
+            cancellation,
+        )
+    output = capture.finish()
+    requested = record.event
+    assert isinstance(requested, e.CommandRequested)
+    session.record(
+        lambda run: decide.record_outcome(run, requested.command, outcome, output),
+        cause=record.id,
+        blobs=blobs_of(output),
+    )
+    return Finished(requested.command, outcome, output)
+
+
+def _denial(
+    session: Session,
+    texts: RuleTexts,
+    argv: tuple[str, ...],
+    command: _Prepared,
+    sandbox: Sandbox,
+    had: Isolation,
+) -> Denial | None:
+    if command.executable is None:
+        # What is not there cannot be shown to be a file that the allowlist names.
+        return Denial("exec.allowlist", "not_listed") if texts.allowlist else None
+    # The list's own names mean what they mean on the caller's PATH: a PATH that came with the
+    # command must not decide what passes for `git`.
+    env = environment(session, texts, {}, had)
+    return permits(
+        texts.allowlist,
+        argv,
+        command.executable,
+        lambda name: sandbox.resolve(name, command.cwd, env),
+    )
+
+
+def environment(
+    session: Session, texts: RuleTexts, extra: dict[str, str], had: Isolation
+) -> dict[str, str]:
+    """Return the whole environment of a command: what the policy names, and what it is told."""
+    caller = session.hands.environment
+    env = {name: caller[name] for name in texts.env if name in caller}
+    env.update(extra)
+    env["GESTA_RUN"] = session.stream
+    env["TRACEPARENT"] = f"00-{session.who.trace}-{session.opened.id[:16]}-01"
+    env["GIT_CEILING_DIRECTORIES"] = str(session.root.parent)
+    if had.record == "reachable":
+        env.update(session.hands.told)
+    return env
+
+
+def _sandbox(session: Session) -> tuple[Sandbox, Isolation, tuple[e.RunEvent, ...]]:
+    if session.sandbox is not None:
+        assert session.run.had is not None
+        return session.sandbox, session.run.had, ()
+    choice = choose_sandbox(session)
+    session.sandbox = choice.sandbox
+    return choice.sandbox, choice.made.isolation, choice.events
+
+
+def _creates(event: e.RunEvent) -> bool:
+    return isinstance(event, e.SandboxCreated)
+
+
+def _text(
+    session: Session, wanted: Execute, command: _Prepared
+) -> tuple[e.CommandText, list[Blob]]:
+    argv = tuple(from_os(argument) for argument in wanted.argv)
+    encoded = msgspec.json.encode(argv)
+    blob = session.hands.blobs.put(encoded) if len(encoded) > _LARGEST_ARGV else None
+    executable = command.executable
+    text = e.CommandText(
+        argv=argv[:1] if blob else argv,
+        argv_blob=decide.blob_name(blob),
+        cwd=from_os(str(command.cwd)),
+        executable=None if executable is None else from_os(executable),
+        env={
+            name: WITHHELD if looks_secret(name) else from_os(value)
+            for name, value in command.env.items()
+        },
+        step=wanted.step,
+    )
+    return text, [blob] if blob else []
+
+
+def _stdin_kind(wanted: Execute) -> e.StdinKind:
+    if wanted.stdin is None:
+        return "none"
+    return "terminal" if wanted.terminal else "kept"
+
+
+def _input(wanted: Execute, capture: Capture) -> Input | None:
+    if wanted.stdin is None:
+        return None
+    if isinstance(wanted.stdin, bytes):
+        return Input(keep=capture.stdin, data=wanted.stdin)
+    return Input(keep=capture.stdin, fd=wanted.stdin, terminal=wanted.terminal)

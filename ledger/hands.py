@@ -1,0 +1,44 @@
+"""Everything outside the ledger that the walk of a run uses, handed in as one.
+
+Rule: the walk knows ports only; `adapters.wiring` alone puts concrete ones here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ledger.journal import Journal
+from ledger.outcomes import Unavailable
+from ledger.ports import BlobStore, Clock, Files, Randomness, RunLock, Sandbox, Workspace
+
+
+class Hands(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a run is done with.
+
+    *sandboxes* makes a sandbox of a kind, or says why there is none of that kind here;
+    *environment* is the caller's own; *told* is what commands within the ledger's reach are told
+    of it, so that a `gesta` of theirs finds it.
+    """
+
+    journal: Journal
+    blobs: BlobStore
+    git: Workspace
+    plain: Workspace
+    files: Files
+    locks: RunLock
+    sandboxes: Callable[[str], Sandbox | Unavailable]
+    clock: Clock
+    randomness: Randomness
+    environment: Mapping[str, str]
+    told: Mapping[str, str]
+    workspaces: Path
+    home_id: str
+    uid: int
+
+    def workspace(self, kind: str) -> Workspace:
+        """Return the hand that makes and removes workspaces of this *kind*."""
+        return self.plain if kind == "directory" else self.git

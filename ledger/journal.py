@@ -1,0 +1,171 @@
+"""The event store as the ledger uses it: append, load, read.
+
+Rule 1: this is the one place where events are recorded; only it makes a `Recorded`.
+Rule 2: an append is durable, private parts, small blobs and tree included, when it returns.
+Rule 3: of two appends at one version one wins. Who loses gets `VersionConflict`, unless the event
+found there is its own: then the store had kept it and only the answer was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from eventsourcing.application import Application
+from eventsourcing.persistence import IntegrityError, Mapper, PersistenceError, StoredEvent
+from eventsourcing.utils import Environment
+
+from ledger import merkle
+from ledger.codec import decode, decode_facts, encode
+from ledger.errors import StoreUnavailable, VersionConflict
+from ledger.events import Event, LedgerCreated
+from ledger.recorded import Provenance, Recorded, Said
+from ledger.replay import fold
+from ledger.run import Run
+from ledger.store import Row, Store, TreeHead
+
+if TYPE_CHECKING:
+    from eventsourcing.utils import EnvType
+
+    from ledger.outcomes import Blob
+    from ledger.ports import Clock, Randomness
+
+_PAGE = 1000
+
+
+class _FactsMapper(Mapper[str]):
+    """Turns stored facts into events, for the repository; it never writes."""
+
+    def __init__(self) -> None:
+        pass
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        return decode_facts(stored_event.topic, stored_event.state).event
+
+
+class Journal(Application[str]):
+    """
+    Every stream of one ledger.
+
+    *environment* configures the store, as `eventsourcing` has it (PERSISTENCE_MODULE and the
+    module's own keys); the process's own environment is not consulted.
+    """
+
+    name = "gesta"
+
+    def __init__(self, environment: EnvType, *, clock: Clock, randomness: Randomness) -> None:
+        super().__init__(environment)
+        self._clock = clock
+        self._randomness = randomness
+        self.store = cast("Store", self.recorder)
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """Return *env* alone: a variable meant for another application must not reach ours."""
+        return Environment(name, dict(env or {}))
+
+    def construct_mapper(self) -> Mapper[str]:
+        """Return the mapper of our own names."""
+        return _FactsMapper()
+
+    def append(
+        self,
+        stream: str,
+        expected: int,
+        said: Sequence[Said],
+        who: Provenance,
+        *,
+        blobs: Sequence[Blob] = (),
+    ) -> list[Recorded]:
+        """
+        Record events of one stream, all or none, and return them as recorded.
+
+        *expected* is the version of the stream's last event, -1 for a new stream. *blobs* are
+        those that the events name. Raises `VersionConflict`, `StoreUnavailable`.
+        """
+        rows = [
+            self._row(stream, expected + 1 + offset, one, who) for offset, one in enumerate(said)
+        ]
+        stored = [StoredEvent(stream, row.version, row.topic, row.facts) for row in rows]
+        try:
+            positions = self.store.insert_events(
+                stored,
+                leaves=[row.leaf for row in rows],
+                private=[row.private for row in rows],
+                blobs=blobs,
+            )
+        except IntegrityError as error:
+            return self._own_or_conflict(stream, rows, error)
+        except PersistenceError as error:
+            raise StoreUnavailable(f"cannot append to the ledger: {error}") from error
+        placed = zip(rows, positions, strict=True)
+        return [decode(msgspec.structs.replace(row, position=at)) for row, at in placed]
+
+    def load(self, stream: str, *, through: int | None = None) -> Run:
+        """Return the state of a run, as of version *through*; `Run()` if nothing is on record."""
+        found: Any = self.repository.get(stream, version=through, projector_func=_project)
+        return cast("Run", found)
+
+    def history(self, stream: str) -> list[Recorded]:
+        """Return a stream's events, private parts included, in order."""
+        return [decode(row) for row in self.store.stream_rows(stream)]
+
+    def read(self, *, after: int = -1, topics: Sequence[str] = ()) -> Iterator[Recorded]:
+        """Yield the events of all streams above position *after*, in the order recorded."""
+        while page := self.store.page(after=after, limit=_PAGE, topics=topics):
+            yield from map(decode, page)
+            after = page[-1].position
+
+    def latest(self, *, topics: Sequence[str], limit: int) -> list[Recorded]:
+        """Return the newest *limit* events of these stored names, newest first."""
+        page = self.store.page(limit=limit, topics=topics, newest_first=True)
+        return [decode(row) for row in page]
+
+    def seal_material(self, stream: str) -> tuple[int, bytes, int]:
+        """Return count and RFC 6962 root of a stream's records, and the size of the whole log."""
+        leaves = [row.leaf for row in self.store.stream_rows(stream)]
+        head = merkle.extend(TreeHead(0, ()), leaves)
+        return len(leaves), merkle.root(head), self.store.tree_head().size
+
+    def create_ledger(self, home: str, who: Provenance) -> None:
+        """Record that the ledger came to be, if that is not on record."""
+        if self.store.tree_head().size:
+            return
+        ledger = self.store.ledger_id
+        created = Said(event=LedgerCreated(ledger=ledger, home=home), occurred=self._clock.now())
+        try:
+            self.append(ledger, -1, [created], who)
+        except VersionConflict:
+            # Another process that opened the new ledger was first; the event is on record.
+            return
+
+    def _row(self, stream: str, version: int, said: Said, who: Provenance) -> Row:
+        random = self._randomness.bytes(32)
+        topic, facts, private = encode(
+            said, who, id=random[:16].hex(), recorded=self._clock.now(), salt=random[16:]
+        )
+        leaf = merkle.event_leaf(stream, version, topic, facts)
+        return Row(
+            position=-1,
+            stream=stream,
+            version=version,
+            topic=topic,
+            facts=facts,
+            leaf=leaf,
+            private=private,
+        )
+
+    def _own_or_conflict(
+        self, stream: str, rows: Sequence[Row], error: IntegrityError
+    ) -> list[Recorded]:
+        first, last = rows[0].version, rows[-1].version
+        there = list(self.store.stream_rows(stream, after=first - 1, through=last))
+        if [row.facts for row in there] == [row.facts for row in rows]:
+            return [decode(row) for row in there]
+        raise VersionConflict(
+            f"cannot append version {first} to stream {stream}: another writer was first"
+        ) from error
+
+
+def _project(initial: Any, events: Any) -> Any:
+    return fold(cast("Iterator[Event]", events), initial)

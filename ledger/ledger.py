@@ -1,0 +1,248 @@
+"""The ledger as a program uses it: open runs, find them again, ask what is on record."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from ledger.active_run import ActiveRun, ending_for
+from ledger.closing import settle
+from ledger.errors import MoveIllegal, RunAmbiguous, RunNotFound
+from ledger.events import RunOpened
+from ledger.opening import OpenRun, name_run, open_run
+from ledger.overrides import NOTHING, Overrides
+from ledger.run import Phase
+from ledger.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from ledger.hands import Hands
+    from ledger.journal import Journal
+    from ledger.recorded import Provenance, Recorded
+    from ledger.rules import Rules
+    from ledger.run import Run, Status
+
+OPENED = ("run.opened.1",)
+
+
+class Ledger:
+    """
+    One ledger, with everything that its runs are done with.
+
+    *rules* loads the rules of a profile by name, the default one for `None`; *provenance* says
+    who acts, by name or as found.
+    """
+
+    def __init__(
+        self,
+        hands: Hands,
+        *,
+        rules: Callable[[str | None], Rules],
+        provenance: Callable[[str | None], Provenance],
+        directory: Path,
+    ) -> None:
+        self.hands = hands
+        self._rules = rules
+        self.provenance = provenance
+        self._directory = directory
+
+    @property
+    def journal(self) -> Journal:
+        """The event store."""
+        return self.hands.journal
+
+    @contextlib.contextmanager
+    def run(
+        self,
+        *,
+        task: str | None = None,
+        run: str | None = None,
+        profile: str | None = None,
+        overrides: Overrides = NOTHING,
+        base: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        actor: str | None = None,
+    ) -> Iterator[ActiveRun]:
+        """
+        Open a run, held by this process, that is closed and cleaned up at the end of the block.
+
+        Without *run* a new id is made. *directory* is where the work is branched off, by default
+        where the process stands. Raises `IdInvalid`, `PolicyInvalid`, `RunExists`,
+        `IsolationRefused`, `StoreUnavailable`.
+        """
+        wanted = OpenRun(
+            profile=self._rules(profile),
+            overrides=overrides,
+            directory=directory or self._directory,
+            task=task,
+            run=run,
+            base=base,
+            labels=dict(labels or {}),
+            parent=self._parent(),
+        )
+        names = name_run(self.hands, wanted)
+        with self.hands.locks.hold(names[2]):
+            active = ActiveRun(open_run(self.hands, wanted, names, self.provenance(actor)))
+            error: BaseException | None = None
+            try:
+                yield active
+            except BaseException as raised:
+                error = raised
+                raise
+            finally:
+                _end(active, error)
+
+    def open(
+        self,
+        *,
+        task: str | None = None,
+        run: str | None = None,
+        profile: str | None = None,
+        overrides: Overrides = NOTHING,
+        base: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        run_path: Path | None = None,
+        actor: str | None = None,
+        caller_trace: str | None = None,
+    ) -> ActiveRun:
+        """
+        Open a run that outlives this process; `resume` it to work in it, and to close it.
+
+        *run_path* takes the place of the ledger's own directory for the run, *caller_trace* is
+        kept beside the run's own trace. Otherwise like `run`.
+        """
+        wanted = OpenRun(
+            profile=self._rules(profile),
+            overrides=overrides,
+            directory=directory or self._directory,
+            task=task,
+            run=run,
+            mode="detached",
+            base=base,
+            labels=dict(labels or {}),
+            run_path=run_path,
+            parent=self._parent(),
+        )
+        names = name_run(self.hands, wanted)
+        with self.hands.locks.hold(names[2]):
+            return ActiveRun(open_run(self.hands, wanted, names, self._who(actor, caller_trace)))
+
+    @contextlib.contextmanager
+    def resume(
+        self,
+        words: str | None = None,
+        *,
+        actor: str | None = None,
+        caller_trace: str | None = None,
+    ) -> Iterator[ActiveRun]:
+        """
+        Work in a detached run; its lock is held within the block, and the run stays open after.
+
+        What an earlier process left unfinished is settled first. Raises `RunNotFound`,
+        `RunAmbiguous`, `RunBusy`, `MoveIllegal`.
+        """
+        stream = self.find(words)
+        with self.hands.locks.hold(stream):
+            who = self._who(actor, caller_trace)
+            session = Session(self.hands, stream, self.journal.history(stream), who)
+            if session.run.mode != "detached":
+                raise MoveIllegal(
+                    f"cannot work in run {session.run.run}: it is held by the process that opened "
+                    "it; open one with `gesta open`"
+                )
+            settle(session)
+            try:
+                yield ActiveRun(session)
+            finally:
+                if session.sandbox is not None and session.run.phase is not Phase.ENDED:
+                    session.sandbox.close()
+
+    def find(self, words: str | None = None) -> str:
+        """
+        Return the stream of the run that *words* name: `RUN`, `TASK/RUN` or a stream id.
+
+        `None` is the newest run. Raises `RunNotFound`, `RunAmbiguous`.
+        """
+        if words is None:
+            newest = self.journal.latest(topics=OPENED, limit=1)
+            if not newest:
+                raise RunNotFound("cannot find a run: none is on record yet")
+            return newest[0].stream
+        task, _, run = words.rpartition("/")
+        found = [record for record in self.journal.read(topics=OPENED) if _named(record, task, run)]
+        if not found:
+            raise RunNotFound(f"cannot find run {words}: none on record has this id")
+        if len(found) > 1:
+            tasks = ", ".join(sorted(opened(record).task for record in found))
+            raise RunAmbiguous(f"cannot tell which run {words} is meant: tasks {tasks} have one")
+        return found[0].stream
+
+    def workspace(self, words: str | None = None) -> Path:
+        """Return where the worktree of a run is, or was."""
+        stream = self.find(words)
+        history = self.journal.history(stream)
+        return Session(self.hands, stream, history, self.provenance(None)).root
+
+    def state(self, words: str | None = None) -> Run:
+        """Return the state of a run, folded from its events."""
+        return self.journal.load(self.find(words))
+
+    def status(self, words: str | None = None) -> Status:
+        """Return the status of a run, folded from its events."""
+        return self.state(words).status
+
+    def events(self, words: str | None = None) -> list[Recorded]:
+        """Return everything on record of a run, in order."""
+        return self.journal.history(self.find(words))
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _who(self, actor: str | None, caller_trace: str | None) -> Provenance:
+        who = self.provenance(actor)
+        return who if caller_trace is None else replace(who, caller_trace=caller_trace)
+
+    def _parent(self) -> str | None:
+        stream = self.hands.environment.get("GESTA_RUN")
+        # A run of another ledger is none of our runs' parents.
+        return stream if stream and self.journal.load(stream).version >= 0 else None
+
+
+def opened(record: Recorded) -> RunOpened:
+    """Return a recorded event as the opening that it is."""
+    assert isinstance(record.event, RunOpened)
+    return record.event
+
+
+def _named(record: Recorded, task: str, run: str) -> bool:
+    event = opened(record)
+    if record.stream == run and not task:
+        return True
+    return event.run == run and task in ("", event.task)
+
+
+def _end(active: ActiveRun, error: BaseException | None) -> None:
+    if active.state.phase is Phase.ENDED:
+        return
+    active.end(ending_for(error))

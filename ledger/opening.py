@@ -1,0 +1,201 @@
+"""How a run is opened: its intent is recorded, then its workspace is made.
+
+At every line after the first append a crash leaves a run on record whose worktree, if there is
+one, lies where the record says it would.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ledger import decide
+from ledger import events as e
+from ledger.choosing import prepare_sandbox
+from ledger.decide import Attempted
+from ledger.errors import IsolationRefused, RunExists, VersionConflict, WorkspaceError
+from ledger.hands import Hands
+from ledger.ids import check_id, named_stream, new_stream, run_name
+from ledger.ostext import from_os, to_os
+from ledger.outcomes import Unavailable, WorktreeMade
+from ledger.overrides import (
+    NOTHING,
+    Overrides,
+    asked_isolation,
+    overridden,
+    overridden_keys,
+    wanted_kinds,
+)
+from ledger.ports import Repository
+from ledger.recorded import Provenance, Recorded, Said
+from ledger.rules import Rules
+from ledger.run import Run
+from ledger.session import Session
+
+
+class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A run that somebody wants opened.
+
+    *profile* are the rules as the profile has them, *overrides* what flags change in them.
+    *directory* is where they stand; *run_path* takes the place of the ledger's own directory for
+    the run.
+    """
+
+    profile: Rules
+    overrides: Overrides = NOTHING
+    directory: Path
+    task: str | None = None
+    run: str | None = None
+    mode: e.Mode = "held"
+    base: str | None = None
+    labels: dict[str, str] = {}
+    run_path: Path | None = None
+    parent: str | None = None
+
+
+DEFAULT_TASK = "adhoc"
+
+
+def name_run(hands: Hands, wanted: OpenRun) -> tuple[str, str, str]:
+    """Return task, run and stream id for *wanted*; raises `IdInvalid`."""
+    task = check_id("task", wanted.task) if wanted.task is not None else DEFAULT_TASK
+    if wanted.run is not None:
+        run = check_id("run", wanted.run)
+        return task, run, named_stream(hands.journal.store.ledger_id, task, run)
+    stream = new_stream(hands.clock, hands.randomness)
+    return task, run_name(stream), stream
+
+
+def open_run(
+    hands: Hands, wanted: OpenRun, names: tuple[str, str, str], who: Provenance
+) -> Session:
+    """
+    Open a run and make its workspace.
+
+    *names* come from `name_run`; whoever wants the run held has its lock by now. Raises
+    `RunExists`, `IsolationRefused` (with the refusal and the run's end on record).
+    """
+    survey = hands.git.survey(wanted.directory)
+    recorded = _record_intent(hands, wanted, names, survey, who)
+    session = Session(hands, names[2], recorded, who)
+    if wanted.mode == "held":
+        prepare_sandbox(session)
+    made = _make_workspace(session, survey)
+    session.record(
+        lambda run: [decide.create_worktree(run, made)],
+        blobs=[blob for blob in (made.patch, made.manifest) if blob],
+    )
+    hands.files.make_directory(session.root, session.prefix)
+    return session
+
+
+def _record_intent(
+    hands: Hands,
+    wanted: OpenRun,
+    names: tuple[str, str, str],
+    survey: Repository | Unavailable,
+    who: Provenance,
+) -> list[Recorded]:
+    task, run, stream = names
+    rules = overridden(wanted.profile, wanted.overrides)
+    profile = wanted.profile.facts
+    run_path = wanted.run_path or hands.workspaces / task / "runs" / run
+    opened = e.RunOpened(
+        task=task,
+        run=run,
+        mode=wanted.mode,
+        home=hands.home_id,
+        rules=rules.facts,
+        overridden=overridden_keys(wanted.profile, wanted.overrides),
+        asked=asked_isolation(profile, wanted.overrides),
+        sandbox_wanted=wanted_kinds(profile)[0],
+        parent=wanted.parent,
+        private=e.RunOpenedText(
+            rules=rules.texts,
+            directory=from_os(str(wanted.directory)),
+            run_path=from_os(str(run_path)),
+            repository=_repository_text(survey),
+            base=wanted.base,
+            labels=wanted.labels,
+        ),
+    )
+    said = Said(event=decide.open_run(Run(), opened), occurred=hands.clock.now())
+    try:
+        return hands.journal.append(stream, -1, [said], who)
+    except VersionConflict:
+        raise RunExists(
+            f"cannot open run {run} of task {task}: there is one already; give another run id"
+        ) from None
+
+
+def _repository_text(survey: Repository | Unavailable) -> e.RepositoryText | None:
+    if isinstance(survey, Unavailable):
+        return None
+    return e.RepositoryText(
+        root=from_os(survey.root),
+        common_dir=from_os(survey.common_dir),
+        prefix=from_os(survey.prefix),
+        base_commit=survey.head,
+    )
+
+
+def _make_workspace(session: Session, survey: Repository | Unavailable) -> WorktreeMade:
+    rules = session.intent.rules
+    wanted = rules.worktree_kind
+    cause: Literal["unavailable", "override"] = "unavailable"
+    tried: tuple[Attempted, ...] = ()
+    if rules.worktree_enabled:
+        why = survey
+        if not isinstance(survey, Unavailable):
+            made = session.hands.git.create(session.worktree_intent())
+            if isinstance(made, WorktreeMade):
+                return made
+            why = made
+        assert isinstance(why, Unavailable)
+        tried = (Attempted(wanted, why),)
+    elif "worktree.enabled" in session.intent.overridden:
+        cause = "override"
+    else:
+        return _copy_directory(session)
+    decided = decide.fall_back(
+        session.run,
+        "worktree",
+        wanted=wanted,
+        used="directory",
+        cause=cause,
+        attempts=tried,
+        lost=(),
+    )
+    session.append([decided])
+    if isinstance(decided, e.FallbackRefused):
+        _end_refused(session)
+        reason = tried[0].why.message if tried else "it was switched off"
+        raise IsolationRefused(
+            f"cannot make a {wanted} worktree: {reason}; the policy's worktree.fallback is false"
+        )
+    return _copy_directory(session)
+
+
+def _copy_directory(session: Session) -> WorktreeMade:
+    made = session.hands.plain.create(session.worktree_intent())
+    if isinstance(made, WorktreeMade):
+        return made
+    _end_refused(session)
+    raise WorkspaceError(made.message)
+
+
+def _end_refused(session: Session) -> None:
+    for sandbox in session.prepared.values():
+        sandbox.close()
+    session.record(lambda run: [decide.complete_run(run, asked="failed", reason="error")])
+
+
+def checkout_of(session: Session) -> Path | None:
+    """Return the checkout that the run was branched off, or `None` if that was erased."""
+    text = session.text
+    if text is None:
+        return None
+    return Path(to_os(text.repository.root if text.repository else text.directory))
