@@ -133,7 +133,9 @@ def test_a_head_is_read_back_as_it_was_written(hashes: list[bytes]) -> None:
     assert head == parse_head(head.size, format_edge(head))
 
 
-@pytest.mark.parametrize("size, edge", [(1, b""), (2, b"x" * 64), (-1, b"x" * 32), (1, b"x" * 31)])
+@pytest.mark.parametrize(
+    ("size", "edge"), [(1, b""), (2, b"x" * 64), (-1, b"x" * 32), (1, b"x" * 31)]
+)
 def test_an_edge_that_does_not_go_with_its_size_is_refused(size: int, edge: bytes) -> None:
     """What no tree has is not read as one."""
     with pytest.raises(ValueError, match="cannot have a tree"):
