@@ -1,0 +1,34 @@
+"""`PlainDirectory` keeps the contract of `Workspace`, outside a repository and inside one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from adapters.plain_directory import PlainDirectory
+from tests.adapters.checkouts import MemoryBlobs, intent_for, make_repository
+from tests.contracts.workspace_contract import Bench, WorkspaceContract
+
+
+class TestPlainDirectory(WorkspaceContract):
+    """A copy of a directory that git does not know is a `Workspace`."""
+
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> Bench:
+        blobs = MemoryBlobs()
+        source = make_repository(tmp_path / "repo")
+        shutil.rmtree(source / ".git")
+        intent = intent_for(tmp_path, source)
+        return Bench(PlainDirectory(blobs), intent, blobs, lambda: PlainDirectory(blobs))
+
+
+class TestCopyOfACheckout(WorkspaceContract):
+    """A copy of a checkout's files is a `Workspace`."""
+
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> Bench:
+        blobs = MemoryBlobs()
+        intent = intent_for(tmp_path, make_repository(tmp_path / "repo"))
+        return Bench(PlainDirectory(blobs), intent, blobs, lambda: PlainDirectory(blobs))
