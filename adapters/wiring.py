@@ -1,0 +1,122 @@
+"""Puts a ledger together: the one place that names concrete adapters.
+
+Rule: everything is handed in, everything is imported where it is used; opening a ledger imports
+no sandbox, no git and no YAML.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ledger.hands import Hands
+from ledger.journal import Journal
+from ledger.ledger import Ledger
+from ledger.outcomes import Unavailable
+from ledger.ports import Sandbox
+
+if TYPE_CHECKING:
+    from adapters.home import Home
+    from ledger.rules import Rules
+
+ENTRY_POINTS = "gesta.sandboxes"
+
+
+def open_ledger(
+    home: Path | None = None, *, environment: Mapping[str, str] | None = None
+) -> Ledger:
+    """
+    Open the ledger of a home, making it if there is none.
+
+    *home* takes the place of `$GESTA_HOME`; *environment* that of the process's own. Raises
+    `HomeRefused`, `StoreUnknown`, `StoreUnavailable`.
+    """
+    from adapters.home import home_id, open_home
+    from adapters.provenance import provenance
+    from adapters.world import SystemClock, SystemRandomness
+
+    surroundings = dict(os.environ if environment is None else environment)
+    if home is not None:
+        surroundings["GESTA_HOME"] = str(home)
+    ours = open_home(surroundings)
+    clock, randomness = SystemClock(), SystemRandomness()
+    journal = Journal(
+        {
+            "PERSISTENCE_MODULE": "adapters.sqlite_store",
+            "SQLITE_DBNAME": str(ours.database),
+            "ORIGINATOR_ID_TYPE": "text",
+        },
+        clock=clock,
+        randomness=randomness,
+    )
+    identity = home_id(ours)
+    journal.create_ledger(identity, provenance(None, surroundings, randomness))
+    return Ledger(
+        Hands(
+            journal=journal,
+            clock=clock,
+            randomness=randomness,
+            environment=surroundings,
+            told={"GESTA_HOME": str(ours.path)},
+            home_id=identity,
+            uid=os.getuid(),
+            **_concrete_hands(ours, journal, surroundings),
+        ),
+        rules=lambda profile: _load_rules(ours, surroundings, profile),
+        provenance=lambda actor: provenance(actor, surroundings, randomness),
+        directory=Path.cwd(),
+    )
+
+
+def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:
+    from adapters.blobs import Blobs
+    from adapters.git_worktree import GitWorkspace
+    from adapters.locks import FlockRunLock
+    from adapters.plain_directory import PlainDirectory
+    from adapters.workspace_files import WorkspaceFiles
+
+    blobs = Blobs(home.blobs, rows=journal.store.blob_row)
+    return {
+        "blobs": blobs,
+        "git": GitWorkspace(blobs),
+        "plain": PlainDirectory(blobs),
+        "files": WorkspaceFiles(),
+        "locks": FlockRunLock(home.locks),
+        "sandboxes": lambda kind: make_sandbox(kind, environment),
+        "workspaces": home.workspaces,
+    }
+
+
+def _load_rules(home: Home, environment: Mapping[str, str], profile: str | None) -> Rules:
+    from adapters.profiles import PolicyProvider
+
+    return PolicyProvider(home.profiles, environment).load(profile)
+
+
+def make_sandbox(kind: str, environment: Mapping[str, str]) -> Sandbox | Unavailable:
+    """
+    Return a sandbox of this *kind*, not yet created, or why there is none here.
+
+    Kinds that are not ours are looked up in the entry-point group `gesta.sandboxes`.
+    """
+    if kind == "local":
+        from adapters.local_sandbox import LocalSandbox
+
+        return LocalSandbox()
+    if kind == "e2b" and not environment.get("E2B_API_KEY"):
+        return Unavailable(reason="no_key", message="E2B_API_KEY is not set")
+    return _plugged_in(kind)
+
+
+def _plugged_in(kind: str) -> Sandbox | Unavailable:
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINTS, name=kind):
+        try:
+            sandbox: Sandbox = entry.load()()
+        except Exception as error:
+            return Unavailable(reason="failed", message=f"its plug-in {entry.value}: {error}")
+        return sandbox
+    return Unavailable(reason="unknown_kind", message="no adapter for it is installed")
