@@ -46,14 +46,18 @@ class _Candidate(msgspec.Struct, frozen=True):
     committed: bool = False
 
 
-def list_source(program: str | None, settings: Settings, intent: WorktreeIntent) -> Listing:
+def list_source(
+    program: str | None, settings: Settings, intent: WorktreeIntent, home: Path
+) -> Listing:
     """
     Return what is to be copied from `intent.source`; *program* is git, where there is one.
+
+    The ledger's *home* is never copied, wherever it is.
 
     Raises `WorkspaceError` if it is too much, `OSError` if the directory cannot be read.
     """
     source = Path(os.path.realpath(intent.source))
-    own = {os.path.realpath(intent.path), os.path.realpath(intent.scratch)}
+    own = {os.path.realpath(path) for path in (intent.path, intent.scratch, home)}
     in_checkout = any(os.path.lexists(above / ".git") for above in (source, *source.parents))
     listed = None
     if program is not None and in_checkout:

@@ -37,8 +37,9 @@ class PlainDirectory:
     Manifests and patches go to *blobs*.
     """
 
-    def __init__(self, blobs: BlobStore) -> None:
+    def __init__(self, blobs: BlobStore, home: Path) -> None:
         self._blobs = blobs
+        self._home = home
 
     def survey(self, directory: Path) -> Repository | Unavailable:
         """Say that no repository is wanted here."""
@@ -102,7 +103,7 @@ class PlainDirectory:
         settings = Settings() if known is None else read_settings(known, intent.source)
         listing = Listing()
         if intent.sync != "off":
-            listing = list_source(known, settings, intent)
+            listing = list_source(known, settings, intent, self._home)
         begun = Marker(kind="directory", path=str(intent.path))
         write_marker(intent.scratch, begun)
         intent.path.mkdir(parents=True)

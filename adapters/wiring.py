@@ -81,7 +81,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     return {
         "blobs": blobs,
         "git": GitWorkspace(blobs),
-        "plain": PlainDirectory(blobs),
+        "plain": PlainDirectory(blobs, home.path),
         "files": WorkspaceFiles(),
         "locks": FlockRunLock(home.locks),
         "sandboxes": lambda kind: make_sandbox(kind, environment),

@@ -37,8 +37,8 @@ def blobs() -> MemoryBlobs:
 
 
 @pytest.fixture
-def plain(blobs: MemoryBlobs) -> PlainDirectory:
-    return PlainDirectory(blobs)
+def plain(blobs: MemoryBlobs, tmp_path: Path) -> PlainDirectory:
+    return PlainDirectory(blobs, tmp_path / "home")
 
 
 @pytest.fixture
@@ -54,6 +54,21 @@ def test_a_survey_finds_no_repository_wherever_it_looks(
     found = plain.survey(make_repository(tmp_path / "repo"))
     assert isinstance(found, Unavailable)
     assert "not_a_repository" == found.reason
+
+
+def test_the_ledgers_own_home_is_not_copied(
+    blobs: MemoryBlobs, source: Path, tmp_path: Path
+) -> None:
+    """A run of the directory that the home lies in gets everything but the home."""
+    home = source / "state" / "gesta"
+    home.mkdir(parents=True)
+    (home / "ledger.db").write_bytes(b"what nobody may copy")
+
+    intent = intent_for(tmp_path, source)
+    made_by(PlainDirectory(blobs, home), intent)
+
+    assert (intent.path / "readme.txt").exists()
+    assert not (intent.path / "state" / "gesta").exists()
 
 
 def test_directories_that_tools_fill_are_not_copied(

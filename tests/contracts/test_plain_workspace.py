@@ -21,7 +21,8 @@ class TestPlainDirectory(WorkspaceContract):
         source = make_repository(tmp_path / "repo")
         shutil.rmtree(source / ".git")
         intent = intent_for(tmp_path, source)
-        return Bench(PlainDirectory(blobs), intent, blobs, lambda: PlainDirectory(blobs))
+        plain = PlainDirectory(blobs, tmp_path / "home")
+        return Bench(plain, intent, blobs, lambda: PlainDirectory(blobs, tmp_path / "home"))
 
 
 class TestCopyOfACheckout(WorkspaceContract):
@@ -31,4 +32,5 @@ class TestCopyOfACheckout(WorkspaceContract):
     def bench(self, tmp_path: Path) -> Bench:
         blobs = MemoryBlobs()
         intent = intent_for(tmp_path, make_repository(tmp_path / "repo"))
-        return Bench(PlainDirectory(blobs), intent, blobs, lambda: PlainDirectory(blobs))
+        plain = PlainDirectory(blobs, tmp_path / "home")
+        return Bench(plain, intent, blobs, lambda: PlainDirectory(blobs, tmp_path / "home"))
