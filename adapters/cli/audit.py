@@ -1,0 +1,117 @@
+"""`gesta audit`: what happened, event by event, for a person or for other tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adapters.cli.printing import tell_json
+from adapters.cli.time_flag import TIME
+
+if TYPE_CHECKING:
+    from projections.audit_trail import AuditRow
+
+
+@click.command("audit")
+@click.option("--all", "everything", is_flag=True, help="The whole ledger, not one run.")
+@click.option("--type", "types", multiple=True, metavar="E", help="CommandExecuted; repeatable.")
+@click.option("--since", type=TIME, help="ISO 8601, or 2h, 7d ago.")
+@click.option("--until", type=TIME, help="ISO 8601, or 2h, 7d ago.")
+@click.option("--search", metavar="TEXT", help="In the sentence, actor, ids or place.")
+@click.option("--json", "form", flag_value="json", default=None, help="Print a JSON array.")
+@click.option("--jsonl", "form", flag_value="jsonl", help="Print a JSON object a line.")
+@click.option("--csv", "form", flag_value="csv", help="Print comma-separated values (RFC 4180).")
+@click.argument("run", required=False)
+def audit_command(
+    run: str | None, everything: bool, types: tuple[str, ...], form: str | None, **wanted: Any
+) -> None:
+    """Show what happened in RUN, by default the newest, event by event."""
+    from adapters.wiring import open_ledger
+    from projections.reading import AuditFilter, audit
+
+    if run is not None and everything:
+        raise click.UsageError("give either a RUN or --all", click.get_current_context())
+    filter = AuditFilter(events=frozenset(map(_event_name, types)), **wanted)
+    with open_ledger() as ledger:
+        stream = None if everything else ledger.find(run)
+        rows = audit(ledger.journal, filter, stream=stream)
+        match form:
+            case "json":
+                tell_json(list(rows))
+            case "jsonl":
+                for row in rows:
+                    tell_json(row)
+            case "csv":
+                _print_csv(rows)
+            case _:
+                _print(list(rows), everything=everything)
+
+
+def _event_name(typed: str) -> str:
+    """Return the class name of an event that was typed as such, or by its stored name."""
+    from ledger.codec import TOPICS
+
+    names = {kind.__name__.casefold(): kind.__name__ for kind in TOPICS.values()}
+    for topic, kind in TOPICS.items():
+        names[topic] = names[topic.rpartition(".")[0]] = kind.__name__
+    if typed.casefold() not in names:
+        known = ", ".join(sorted({kind.__name__ for kind in TOPICS.values()}))
+        raise click.BadParameter(
+            f"{typed!r} is no type of event; there are {known}", click.get_current_context()
+        )
+    return names[typed.casefold()]
+
+
+def _print(rows: list[AuditRow], *, everything: bool) -> None:
+    from adapters.cli.printing import warn
+    from adapters.cli.tables import print_table
+    from adapters.cli.times import local
+
+    if not rows:
+        warn("no event on record is like that")
+        return
+    columns = [">position", "recorded", "who", "event", "~what", "where"]
+    cells = [
+        [
+            str(row.position),
+            local(row.recorded_at),
+            "(missing)" if row.actor is None else row.actor,
+            row.event,
+            row.what,
+            row.where.partition(" ")[0],
+        ]
+        for row in rows
+    ]
+    if everything:
+        columns.insert(1, "run")
+        for row, cell in zip(rows, cells, strict=True):
+            cell.insert(1, f"{row.task}/{row.run}" if row.run else "")
+    print_table(columns, cells)
+
+
+def _print_csv(rows: Iterable[AuditRow]) -> None:
+    import csv
+
+    from projections.audit_trail import AuditRow
+
+    writer = csv.writer(sys.stdout)
+    writer.writerow(AuditRow.__struct_fields__)
+    writer.writerows(_cells(rows))
+
+
+def _cells(rows: Iterable[AuditRow]) -> Iterator[list[str]]:
+    import msgspec
+
+    from adapters.cli.harmless import harmless
+    from adapters.cli.shapes import json_shape
+
+    for row in rows:
+        shape = json_shape(row)
+        values = ("" if value is None else value for value in shape.values())
+        yield [
+            harmless(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+            for value in values
+        ]
