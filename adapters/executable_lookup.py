@@ -17,18 +17,21 @@ def find_executable(name: str, cwd: Path, env: dict[str, str]) -> str | None:
     if not name or "\0" in name:
         return None
     if "/" in name:
-        return _real_executable(os.path.join(cwd, name))
+        return _real_file(os.path.join(cwd, name))
+    found = None
     for directory in env.get("PATH", os.defpath).split(os.pathsep):
         if os.path.isabs(directory):
-            found = _real_executable(os.path.join(directory, name))
-            if found is not None:
-                return found
-    return None
+            there = _real_file(os.path.join(directory, name))
+            if there is not None and os.access(there, os.X_OK):
+                return there
+            # As a shell has it: what is there and may not be executed is better than nothing.
+            found = found or there
+    return found
 
 
-def _real_executable(path: str) -> str | None:
+def _real_file(path: str) -> str | None:
     try:
         real = os.path.realpath(path, strict=True)
     except OSError:
         return None
-    return real if os.path.isfile(real) and os.access(real, os.X_OK) else None
+    return real if os.path.isfile(real) else None

@@ -27,13 +27,14 @@ def provenance(
     `GESTA_ON_BEHALF_OF` and a caller's `TRACEPARENT` are kept beside.
     """
     name, via = _name(actor, environment)
+    behalf, trace = environment.get("GESTA_ON_BEHALF_OF"), _caller_trace(environment)
     return Provenance(
-        actor=name,
+        actor=_printable(name),
         via=via,
         host=os.uname().nodename,
         trace=randomness.bytes(16).hex(),
-        on_behalf_of=environment.get("GESTA_ON_BEHALF_OF") or None,
-        caller_trace=_caller_trace(environment),
+        on_behalf_of=_printable(behalf) if behalf else None,
+        caller_trace=_printable(trace) if trace else None,
     )
 
 
@@ -43,6 +44,11 @@ def _name(actor: str | None, environment: Mapping[str, str]) -> tuple[str, Estab
     if named := environment.get("GESTA_ACTOR"):
         return named, "environment"
     return _user(), "os_user"
+
+
+def _printable(text: str) -> str:
+    # What is not UTF-8 cannot be a name; it is kept readable rather than refused.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _caller_trace(environment: Mapping[str, str]) -> str | None:

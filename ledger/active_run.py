@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ledger import file_access
-from ledger.closing import CloseRun, close_run, settle
+from ledger.closing import CloseRun, close_run, close_sandbox, settle
 from ledger.errors import GestaError
 from ledger.execution import Execute, Finished, execute
 from ledger.outcomes import Cancelled, Captured, Executed, NotStarted, Outcome, TimedOut
@@ -186,8 +186,13 @@ class ActiveRun:
         return file_access.read_file(self._session, path)
 
     def settle(self) -> None:
-        """Call a command lost that an earlier process began and cannot have finished."""
+        """Read the run again and call a command lost that was begun and cannot be at work now."""
+        self._session.reload()
         settle(self._session)
+
+    def let_go(self) -> None:
+        """End the sandbox without a word on record; for when the ledger cannot be written."""
+        close_sandbox(self._session, None)
 
     def close(self, outcome: RunOutcome | None = None, *, message: str | None = None) -> None:
         """End the run and clean up; without an *outcome* it is as its commands went."""

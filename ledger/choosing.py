@@ -95,12 +95,14 @@ def _attempt(session: Session, kind: str) -> tuple[Sandbox, SandboxMade] | Unava
     wish = sandbox_wish(session)
     offer = sandbox.offer(wish)
     if isinstance(offer, Unavailable):
+        sandbox.close()
         return offer
     if too_weak := _too_weak(session, offer):
         sandbox.close()
         return too_weak
     made = sandbox.create(wish)
     if isinstance(made, Unavailable):
+        sandbox.close()
         return made
     # What was made is judged again: a machine may give less than it seemed to.
     if too_weak := _too_weak(session, made.isolation):

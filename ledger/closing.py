@@ -125,7 +125,7 @@ def _clean_up(
 ) -> list[tuple[Holding, Removed | RemovalFailed, str]]:
     results: list[tuple[Holding, Removed | RemovalFailed, str]] = []
     sandbox = session.run.holding("sandbox")
-    closed = _close_sandbox(session, sandbox)
+    closed = close_sandbox(session, sandbox)
     if sandbox is not None:
         results.append((sandbox, closed, sandbox.id))
     worktree = session.run.holding("worktree")
@@ -136,7 +136,8 @@ def _clean_up(
     return results
 
 
-def _close_sandbox(session: Session, holding: Holding | None) -> Removed | RemovalFailed:
+def close_sandbox(session: Session, holding: Holding | None) -> Removed | RemovalFailed:
+    """End the run's sandbox: the one in hand, else the one that *holding* says there is."""
     for prepared in session.prepared.values():
         prepared.close()
     session.prepared.clear()

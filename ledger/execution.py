@@ -77,26 +77,18 @@ def execute(session: Session, wanted: Execute, cancellation: Cancellation | None
     check_argv(wanted.argv)
     directory = _directory(session, wanted)
     sandbox, had, made = _sandbox(session)
-    command = _prepare(session, texts, wanted, directory, sandbox, had)
-    text, blobs = _text(session, wanted, command)
-    ordinal = session.run.made("sandbox") + sum(map(_creates, made))
-    requested = decide.request_command(
-        session.run,
-        CommandWanted(
-            form=wanted.form,
-            may_fail=wanted.may_fail,
-            uid=session.hands.uid,
-            stdin=_stdin_kind(wanted),
-            time_limit=command.time_limit,
-            sandbox=ordinal,
-            had=had,
-            text=text,
-        ),
-        _denial(session, texts, wanted.argv, command, sandbox, had),
-    )
-    record = session.append([*made, requested], blobs=blobs)[-1]
-    if isinstance(requested, e.CommandDenied):
-        raise _not_allowed(wanted.argv[0], requested)
+    try:
+        command = _prepare(session, texts, wanted, directory, sandbox, had)
+        denial = _denial(session, texts, wanted.argv, command, sandbox, had)
+        record = _request(session, wanted, command, had, made, denial)
+    except BaseException:
+        if made:
+            # It is not on record: nobody would find it, and no command may run in it.
+            session.sandbox = None
+            sandbox.close()
+        raise
+    if isinstance(record.event, e.CommandDenied):
+        raise _not_allowed(wanted.argv[0], record.event)
     return _run(session, sandbox, record, wanted, command, cancellation)
 
 
@@ -105,6 +97,33 @@ class _Prepared(msgspec.Struct, frozen=True):
     cwd: Path
     env: dict[str, str]
     time_limit: float | None
+
+
+def _request(
+    session: Session,
+    wanted: Execute,
+    command: _Prepared,
+    had: Isolation,
+    made: tuple[e.RunEvent, ...],
+    denial: Denial | None,
+) -> Recorded:
+    """Record the intent, or its denial, together with the sandbox that was made for it."""
+    text, blobs = _text(session, wanted, command)
+    requested = decide.request_command(
+        session.run,
+        CommandWanted(
+            form=wanted.form,
+            may_fail=wanted.may_fail,
+            uid=session.hands.uid,
+            stdin=_stdin_kind(wanted),
+            time_limit=command.time_limit,
+            sandbox=session.run.made("sandbox") + sum(map(_creates, made)),
+            had=had,
+            text=text,
+        ),
+        denial,
+    )
+    return session.append([*made, requested], blobs=blobs)[-1]
 
 
 def _prepare(

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec.structs import replace
 
 from ledger.active_run import ActiveRun, ending_for
 from ledger.closing import settle
-from ledger.errors import MoveIllegal, RunAmbiguous, RunNotFound
+from ledger.errors import MoveIllegal, RunAmbiguous, RunBusy, RunNotFound, StoreError
 from ledger.events import RunOpened
+from ledger.ids import named_stream
 from ledger.opening import OpenRun, name_run, open_run
 from ledger.overrides import NOTHING, Overrides
 from ledger.run import Phase
-from ledger.session import Session
+from ledger.session import Listener, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
+    from ledger.events import Mode
     from ledger.hands import Hands
     from ledger.journal import Journal
     from ledger.recorded import Provenance, Recorded
@@ -30,6 +31,30 @@ if TYPE_CHECKING:
     from ledger.run import Run, Status
 
 OPENED = ("run.opened.1",)
+
+
+class Opening(TypedDict, total=False):
+    """
+    What can be said of a run that is to be opened; all of it may be left out.
+
+    Without *run* a new id is made. *directory* is where the work is branched off, by default
+    where the process stands, and *base* the commit, by default the checked-out one. *overrides*
+    change rules of the *profile*. *run_path* takes the place of the ledger's own directory for
+    the run. *caller_trace* is kept beside the run's own trace. *listener* is told what is
+    recorded.
+    """
+
+    task: str | None
+    run: str | None
+    profile: str | None
+    overrides: Overrides
+    base: str | None
+    labels: Mapping[str, str]
+    directory: Path | None
+    run_path: Path | None
+    actor: str | None
+    caller_trace: str | None
+    listener: Listener | None
 
 
 class Ledger:
@@ -59,38 +84,17 @@ class Ledger:
         return self.hands.journal
 
     @contextlib.contextmanager
-    def run(
-        self,
-        *,
-        task: str | None = None,
-        run: str | None = None,
-        profile: str | None = None,
-        overrides: Overrides = NOTHING,
-        base: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        directory: Path | None = None,
-        actor: str | None = None,
-    ) -> Iterator[ActiveRun]:
+    def run(self, **said: Unpack[Opening]) -> Iterator[ActiveRun]:
         """
         Open a run, held by this process, that is closed and cleaned up at the end of the block.
 
-        Without *run* a new id is made. *directory* is where the work is branched off, by default
-        where the process stands. Raises `IdInvalid`, `PolicyInvalid`, `RunExists`,
-        `IsolationRefused`, `StoreUnavailable`.
+        Raises `IdInvalid`, `InputInvalid`, `PolicyInvalid`, `RunExists`, `IsolationRefused`,
+        `StoreUnavailable`.
         """
-        wanted = OpenRun(
-            profile=self._rules(profile),
-            overrides=overrides,
-            directory=directory or self._directory,
-            task=task,
-            run=run,
-            base=base,
-            labels=dict(labels or {}),
-            parent=self._parent(),
-        )
+        wanted = self._wanted("held", said)
         names = name_run(self.hands, wanted)
         with self.hands.locks.hold(names[2]):
-            active = ActiveRun(open_run(self.hands, wanted, names, self.provenance(actor)))
+            active = self._open(wanted, names, said)
             error: BaseException | None = None
             try:
                 yield active
@@ -100,41 +104,12 @@ class Ledger:
             finally:
                 _end(active, error)
 
-    def open(
-        self,
-        *,
-        task: str | None = None,
-        run: str | None = None,
-        profile: str | None = None,
-        overrides: Overrides = NOTHING,
-        base: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        directory: Path | None = None,
-        run_path: Path | None = None,
-        actor: str | None = None,
-        caller_trace: str | None = None,
-    ) -> ActiveRun:
-        """
-        Open a run that outlives this process; `resume` it to work in it, and to close it.
-
-        *run_path* takes the place of the ledger's own directory for the run, *caller_trace* is
-        kept beside the run's own trace. Otherwise like `run`.
-        """
-        wanted = OpenRun(
-            profile=self._rules(profile),
-            overrides=overrides,
-            directory=directory or self._directory,
-            task=task,
-            run=run,
-            mode="detached",
-            base=base,
-            labels=dict(labels or {}),
-            run_path=run_path,
-            parent=self._parent(),
-        )
+    def open(self, **said: Unpack[Opening]) -> ActiveRun:
+        """Open a run that outlives this process; `resume` it to work in it, and to close it."""
+        wanted = self._wanted("detached", said)
         names = name_run(self.hands, wanted)
         with self.hands.locks.hold(names[2]):
-            return ActiveRun(open_run(self.hands, wanted, names, self._who(actor, caller_trace)))
+            return self._open(wanted, names, said)
 
     @contextlib.contextmanager
     def resume(
@@ -143,6 +118,7 @@ class Ledger:
         *,
         actor: str | None = None,
         caller_trace: str | None = None,
+        listener: Listener | None = None,
     ) -> Iterator[ActiveRun]:
         """
         Work in a detached run; its lock is held within the block, and the run stays open after.
@@ -151,9 +127,9 @@ class Ledger:
         `RunAmbiguous`, `RunBusy`, `MoveIllegal`.
         """
         stream = self.find(words)
-        with self.hands.locks.hold(stream):
+        with self._held(stream):
             who = self._who(actor, caller_trace)
-            session = Session(self.hands, stream, self.journal.history(stream), who)
+            session = Session(self.hands, stream, self.journal.history(stream), who, listener)
             if session.run.mode != "detached":
                 raise MoveIllegal(
                     f"cannot work in run {session.run.run}: it is held by the process that opened "
@@ -178,6 +154,9 @@ class Ledger:
                 raise RunNotFound("cannot find a run: none is on record yet")
             return newest[0].stream
         task, _, run = words.rpartition("/")
+        for stream in self._likely(task, run):
+            if self.journal.load(stream).run:
+                return stream
         found = [record for record in self.journal.read(topics=OPENED) if _named(record, task, run)]
         if not found:
             raise RunNotFound(f"cannot find run {words}: none on record has this id")
@@ -219,6 +198,43 @@ class Ledger:
     ) -> None:
         self.close()
 
+    def _wanted(self, mode: Mode, said: Opening) -> OpenRun:
+        return OpenRun(
+            profile=self._rules(said.get("profile")),
+            overrides=said.get("overrides", NOTHING),
+            directory=said.get("directory") or self._directory,
+            task=said.get("task"),
+            run=said.get("run"),
+            mode=mode,
+            base=said.get("base"),
+            labels=dict(said.get("labels") or {}),
+            run_path=said.get("run_path"),
+            parent=self._parent(),
+        )
+
+    def _open(self, wanted: OpenRun, names: tuple[str, str, str], said: Opening) -> ActiveRun:
+        who = self._who(said.get("actor"), said.get("caller_trace"))
+        return ActiveRun(open_run(self.hands, wanted, names, who, said.get("listener")))
+
+    def _likely(self, task: str, run: str) -> Iterator[str]:
+        """Yield the streams that a run of these words may have, without a look at the others."""
+        if task:
+            yield named_stream(self.journal.store.ledger_id, task, run)
+        elif len(run) == len(self.journal.store.ledger_id):
+            yield run
+
+    @contextlib.contextmanager
+    def _held(self, stream: str) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.hands.locks.hold(stream))
+            except RunBusy:
+                run = self.journal.load(stream)
+                raise RunBusy(
+                    f"cannot work in run {run.task}/{run.run}: another process is at work in it"
+                ) from None
+            yield
+
     def _who(self, actor: str | None, caller_trace: str | None) -> Provenance:
         who = self.provenance(actor)
         return who if caller_trace is None else replace(who, caller_trace=caller_trace)
@@ -237,12 +253,21 @@ def opened(record: Recorded) -> RunOpened:
 
 def _named(record: Recorded, task: str, run: str) -> bool:
     event = opened(record)
-    if record.stream == run and not task:
-        return True
     return event.run == run and task in ("", event.task)
 
 
 def _end(active: ActiveRun, error: BaseException | None) -> None:
-    if active.state.phase is Phase.ENDED:
-        return
-    active.end(ending_for(error))
+    if error is not None and not _has_ended(active):
+        try:
+            # What was interrupted may be on record without our knowing, and may not have ended.
+            active.settle()
+        except StoreError:
+            # The run stays as it is on record, for recovery; what it runs in ends all the same.
+            active.let_go()
+            return
+    if not _has_ended(active):
+        active.end(ending_for(error))
+
+
+def _has_ended(active: ActiveRun) -> bool:
+    return active.state.phase is Phase.ENDED

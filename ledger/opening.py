@@ -32,7 +32,7 @@ from ledger.ports import Repository
 from ledger.recorded import Provenance, Recorded, Said
 from ledger.rules import Rules
 from ledger.run import Run
-from ledger.session import Session
+from ledger.session import Listener, Session
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,11 @@ def name_run(hands: Hands, wanted: OpenRun) -> tuple[str, str, str]:
 
 
 def open_run(
-    hands: Hands, wanted: OpenRun, names: tuple[str, str, str], who: Provenance
+    hands: Hands,
+    wanted: OpenRun,
+    names: tuple[str, str, str],
+    who: Provenance,
+    listener: Listener | None = None,
 ) -> Session:
     """
     Open a run and make its workspace.
@@ -80,7 +84,7 @@ def open_run(
     """
     survey = hands.git.survey(wanted.directory)
     recorded = _record_intent(hands, wanted, names, survey, who)
-    session = Session(hands, names[2], recorded, who)
+    session = Session(hands, names[2], recorded, who, listener)
     if wanted.mode == "held":
         prepare_sandbox(session)
     made = _make_workspace(session, survey)

@@ -51,7 +51,7 @@ def overridden(rules: Rules, overrides: Overrides) -> Rules:
 
     Raises `InputInvalid` if a flag has a value that its key could not have.
     """
-    _check(overrides)
+    check_overrides(overrides)
     facts, texts = rules.facts, rules.texts
     if overrides.sandbox is not None:
         facts = msgspec.structs.replace(
@@ -170,7 +170,8 @@ def branch_name(template: str, *, task: str, run: str) -> str:
     return template.replace("{task}", task).replace("{run}", run)
 
 
-def _check(overrides: Overrides) -> None:
+def check_overrides(overrides: Overrides) -> None:
+    """Raise `InputInvalid` if a flag has a value that its key could not have."""
     if overrides.sandbox is not None:
         _check_flag("--sandbox", overrides.sandbox, check_kind)
     if overrides.branch is not None:

@@ -37,21 +37,30 @@ if TYPE_CHECKING:
     from ledger.ports import Sandbox
     from ledger.run import Run
 
+Listener = Callable[[Sequence[Recorded]], None]
+
 
 class Session:
     """
     A run that this process works in.
 
-    *history* is everything on record of the stream, private parts included.
+    *history* is everything on record of the stream, private parts included. *listener* is told
+    what this process records from now on.
     """
 
     def __init__(
-        self, hands: Hands, stream: str, history: Sequence[Recorded], who: Provenance
+        self,
+        hands: Hands,
+        stream: str,
+        history: Sequence[Recorded],
+        who: Provenance,
+        listener: Listener | None = None,
     ) -> None:
         if not history or not isinstance(history[0].event, RunOpened):
             raise RunNotFound(f"cannot work in run {stream}: nothing is on record of it")
         self.hands = hands
         self.stream = stream
+        self._listener = listener
         self.opened = history[0]
         self.who = msgspec.structs.replace(who, trace=self.opened.trace)
         self.run: Run = fold(record.event for record in history)
@@ -142,6 +151,8 @@ class Session:
         )
         self.run = fold((record.event for record in recorded), self.run)
         self._notice(recorded)
+        if self._listener is not None:
+            self._listener(recorded)
         return recorded
 
     def record(

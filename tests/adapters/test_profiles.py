@@ -19,10 +19,9 @@ from adapters.profiles import (
     get_policy_provider,
     shipped_profiles,
 )
-from ledger.errors import PolicyInvalid
+from ledger.errors import PolicyInvalid, PolicyKeysInvalid
 from ledger.isolation import AXES
 from ledger.overrides import asked_isolation
-from ledger.errors import PolicyKeysInvalid
 from ledger.policy import parse_policy, rules
 
 SECOND = "expected a single document in the stream, but found another document"

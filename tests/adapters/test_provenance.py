@@ -16,11 +16,14 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_user() -> None:
     randomness = SystemRandomness()
     named = {"GESTA_ACTOR": "ci"}
 
-    found = [provenance(*given, randomness) for given in (("me", named), (None, named), (None, {}))]
+    by_argument = provenance("me", named, randomness)
+    by_environment = provenance(None, named, randomness)
+    by_user = provenance(None, {}, randomness)
 
-    assert [("me", "argument"), ("ci", "environment")] == [(w.actor, w.via) for w in found[:2]]
-    assert (getpass.getuser(), "os_user") == (found[2].actor, found[2].via)
-    assert os.uname().nodename == found[0].host
+    assert ("me", "argument") == (by_argument.actor, by_argument.via)
+    assert ("ci", "environment") == (by_environment.actor, by_environment.via)
+    assert (getpass.getuser(), "os_user") == (by_user.actor, by_user.via)
+    assert os.uname().nodename == by_user.host
 
 
 def test_a_callers_trace_is_kept_beside_the_runs_own() -> None:
@@ -41,3 +44,10 @@ def test_on_behalf_of_comes_from_the_environment() -> None:
     who = provenance("agent", {"GESTA_ON_BEHALF_OF": "ada"}, SystemRandomness())
 
     assert ("agent", "ada") == (who.actor, who.on_behalf_of)
+
+
+def test_a_name_that_is_not_utf_8_is_kept_readable() -> None:
+    """Bytes of another encoding in the environment are written out, and recorded as text."""
+    who = provenance(None, {"GESTA_ACTOR": "ad\udce9"}, SystemRandomness())
+
+    assert "ad\\udce9" == who.actor

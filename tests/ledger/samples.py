@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ledger import events as e
 from ledger.events import BlobName, Event
 from ledger.isolation import Isolation, Limits
@@ -55,7 +57,7 @@ TEXTS = RuleTexts(
     redact=("default",),
 )
 LARGEST = 2**53 - 1
-SEEN = {
+SEEN: dict[str, Any] = {
     "duration_us": 1_234_567,
     "cpu_us": 1_000,
     "peak_memory_kb": 2_048,
@@ -70,9 +72,7 @@ ATTEMPTS = (
 )
 
 OPENING: dict[str, Event] = {
-    "ledger created": e.LedgerCreated(
-        ledger="7d444840-9dc0-11d1-b245-5ffdce74fad2", home="home-1"
-    ),
+    "ledger created": e.LedgerCreated(ledger="7d444840-9dc0-11d1-b245-5ffdce74fad2", home="home-1"),
     "run opened": e.RunOpened(
         task="T-1",
         run="R-1",

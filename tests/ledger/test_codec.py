@@ -148,9 +148,7 @@ def test_adding_vectors_leaves_those_there_untouched(tmp_path: Path) -> None:
 
 
 @given(event=events(*RUN_EVENTS, e.LedgerCreated), who=provenances, salt=st.binary(min_size=16))
-def test_every_event_comes_back_as_it_was_said(
-    event: Event, who: Provenance, salt: bytes
-) -> None:
+def test_every_event_comes_back_as_it_was_said(event: Event, who: Provenance, salt: bytes) -> None:
     """Encoding and decoding is the identity, of the event and of who said it."""
     record = decode(encoded(event, who, salt))
     assert event == record.event

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ OUTPUT = Output(
     stderr=Captured(0, None, False),
     stdin=Captured(2, Blob("bb", 2, b"xy"), False),
 )
-SEEN = {
+SEEN: dict[str, Any] = {
     "duration_us": 7,
     "cpu_us": 5,
     "peak_memory_kb": 3,

@@ -11,9 +11,7 @@ from ledger.run import Run
 from tests.ledger.stories import CAPTURED, COMPLETED, READY, given_that, requested
 
 OPEN = given_that(*READY)
-WRITE = e.FileWriteRequested(
-    file="f1", size=5, private=e.FileText(path="a.txt", before="aa")
-)
+WRITE = e.FileWriteRequested(file="f1", size=5, private=e.FileText(path="a.txt", before="aa"))
 CLOSED = [
     Run(),
     given_that(*READY, requested(1)),

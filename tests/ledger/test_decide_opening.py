@@ -221,9 +221,7 @@ def test_an_attempt_of_unknown_effect_is_told_as_such() -> None:
 
 
 @pytest.mark.parametrize("cause", ["unavailable", "override"])
-@pytest.mark.parametrize(
-    ("allowed", "kind"), [(True, e.FallbackTaken), (False, e.FallbackRefused)]
-)
+@pytest.mark.parametrize(("allowed", "kind"), [(True, e.FallbackTaken), (False, e.FallbackRefused)])
 def test_a_directory_stands_in_only_where_the_policy_lets_it(
     allowed: bool, kind: type, cause: e.Cause
 ) -> None:

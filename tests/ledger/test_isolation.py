@@ -30,9 +30,7 @@ WEAK = Isolation(
 @pytest.mark.parametrize("axis", AXES)
 def test_each_axis_is_lost_alone(axis: Axis) -> None:
     """Weakening one axis loses that axis and no other."""
-    assert (axis,) == lost(
-        STRONG, msgspec.structs.replace(STRONG, **{axis: getattr(WEAK, axis)})
-    )
+    assert (axis,) == lost(STRONG, msgspec.structs.replace(STRONG, **{axis: getattr(WEAK, axis)}))
 
 
 @pytest.mark.parametrize("axis", AXES)

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import InputInvalid
+from ledger.errors import InputInvalid, PolicyKeysInvalid
 from ledger.isolation import Isolation, Limits, asked_of, lost
 from ledger.overrides import (
     NOTHING,
@@ -25,7 +25,6 @@ from ledger.overrides import (
     overridden_keys,
     wanted_kinds,
 )
-from ledger.errors import PolicyKeysInvalid
 from ledger.policy import Policy, parse_policy, rules
 from ledger.rules import Rules
 

@@ -1,6 +1,6 @@
 """Random commands through `decide` and `evolve`: what holds of every run, whatever is done to it.
 
-The machine keeps its own plain account of the run beside the state, and compares the two.
+What holds at every step is in `run_invariants`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
 )
@@ -20,7 +18,6 @@ from hypothesis.stateful import (
 from ledger import decide
 from ledger import events as e
 from ledger.allowlist import Denial
-from ledger.codec import decode, encode
 from ledger.decide import Attempted, CommandWanted
 from ledger.errors import MoveIllegal
 from ledger.events import Event
@@ -43,41 +40,19 @@ from ledger.outcomes import (
     Usage,
     WorktreeMade,
 )
-from ledger.recorded import Said
-from ledger.replay import fold
-from ledger.run import LEGAL, Phase, Run, evolve
-from ledger.store import Row
+from ledger.run import LEGAL, Phase
+from tests.ledger.run_invariants import RecordedRun
 from tests.ledger.samples import SAMPLES
 from tests.ledger.stories import OPENED, changed
-from tests.ledger.vectors import load_vectors
-from tests.strategies import axes, erased, isolations, rule_facts
+from tests.strategies import axes, isolations, rule_facts
 
-WHO = load_vectors()[0].who()
 USAGE = Usage(duration_us=3)
 RIPE = 12
-ENDINGS = (
-    e.CommandExecuted,
-    e.CommandNotStarted,
-    e.CommandTimedOut,
-    e.CommandCancelled,
-    e.CommandLost,
-)
-AFTER_THE_END = (
-    e.PatchCaptured,
-    e.ArtifactStored,
-    e.CleanedUp,
-    e.CleanupFailed,
-    e.SandboxLost,
-    e.CommandOutcomeFound,
-    e.RunSealed,
-)
 WORKTREE = WorktreeMade(
     kind="linked", path="/w", git_dir=None, branch=None, base_commit=None, tree="d0", synced=0,
     skipped=0, deleted=0, patch=None, manifest=Blob("ab", 1),
 )  # fmt: skip
-PATCH = PatchMade(
-    patch=Blob("aa", 2), tree="d1", files=1, insertions=1, deletions=0, untracked=0
-)
+PATCH = PatchMade(patch=Blob("aa", 2), tree="d1", files=1, insertions=1, deletions=0, untracked=0)
 
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(
@@ -99,42 +74,8 @@ removals: st.SearchStrategy[Removed | RemovalFailed] = st.sampled_from(
 )
 
 
-def stored(event: Event, version: int) -> Row:
-    """Return *event* as a row of a store."""
-    said = Said(event=event, occurred=version)
-    topic, facts, part = encode(said, WHO, id="1d" * 16, recorded=version, salt=b"s" * 16)
-    return Row(
-        position=version,
-        stream="s",
-        version=version,
-        topic=topic,
-        facts=facts,
-        leaf=b"",
-        private=part,
-    )
-
-
-class RunMachine(RuleBasedStateMachine):
+class RunMachine(RecordedRun):
     """One run: commands are tried at random, refused or recorded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.run = Run()
-        self.history: list[Event] = []
-        self.rows: list[Row] = []
-        self.end: int | None = None
-        # resource, ordinal: whether it is there.
-        self.things: dict[tuple[str, int], str] = {}
-
-    def record(self, *events: Any) -> None:
-        """Put what was decided on record: all of it is legal, one after the other."""
-        for event in events:
-            assert type(event) in LEGAL[self.run.phase]
-            self.rows.append(stored(event, len(self.history)))
-            self.history.append(event)
-            self.run = evolve(self.run, event)
-            if isinstance(event, e.RunCompleted | e.RunAbandoned):
-                self.end = len(self.history)
 
     def attempt(self, kind: type[Event], deciding: Any) -> Any:
         """Decide and record; refused exactly where the law does not have the event."""
@@ -226,9 +167,7 @@ class RunMachine(RuleBasedStateMachine):
             had=had, text=text.private,
         )  # fmt: skip
         denial = Denial("exec.allowlist", "not_listed") if denied else None
-        self.attempt(
-            e.CommandRequested, lambda: decide.request_command(self.run, wanted, denial)
-        )
+        self.attempt(e.CommandRequested, lambda: decide.request_command(self.run, wanted, denial))
 
     @precondition(lambda self: self.run.open_command)
     @rule(outcome=outcomes, output=outputs)
@@ -266,9 +205,7 @@ class RunMachine(RuleBasedStateMachine):
             e.FileWriteRequested, lambda: decide.request_write(self.run, "a", 1, None)
         )
         if wanted and denied:
-            self.record(
-                decide.deny_file(self.run, "write", "a", "failed", "no", file=wanted.file)
-            )
+            self.record(decide.deny_file(self.run, "write", "a", "failed", "no", file=wanted.file))
         elif wanted:
             self.record(decide.record_write(wanted, "bb"))
 
@@ -307,9 +244,7 @@ class RunMachine(RuleBasedStateMachine):
     @rule(asked=st.sampled_from([None, "succeeded", "failed", "cancelled"]))
     def complete(self, asked: e.RunOutcome | None) -> None:
         failures = self.run.failures
-        completed = self.attempt(
-            e.RunCompleted, lambda: decide.complete_run(self.run, asked=asked)
-        )
+        completed = self.attempt(e.RunCompleted, lambda: decide.complete_run(self.run, asked=asked))
         if completed:
             assert (asked or ("failed" if failures else "succeeded")) == self.run.status
 
@@ -331,70 +266,6 @@ class RunMachine(RuleBasedStateMachine):
         else:
             assert not isinstance(self.history[-1], e.RunSealed)
             self.record(seal)
-
-    # ---- what holds always ----
-
-    @invariant()
-    def versions_have_no_gaps(self) -> None:
-        assert len(self.history) - 1 == self.run.version
-
-    @invariant()
-    def the_state_is_the_fold(self) -> None:
-        assert self.run == fold(self.history)
-
-    @invariant()
-    def erasing_changes_nothing(self) -> None:
-        assert self.run == fold(map(erased, self.history))
-
-    @invariant()
-    def after_the_end_only_what_may_follow(self) -> None:
-        assert (self.end is not None) == (self.run.phase is Phase.ENDED)
-        if self.end is not None:
-            assert all(isinstance(event, AFTER_THE_END) for event in self.history[self.end :])
-
-    @invariant()
-    def every_command_has_at_most_one_ending(self) -> None:
-        endings: dict[str, list[type[Event]]] = {}
-        for event in self.history:
-            if isinstance(event, e.CommandRequested):
-                assert event.command not in endings
-                endings[event.command] = []
-            elif isinstance(event, (*ENDINGS, e.CommandOutcomeFound)):
-                endings[event.command].append(type(event))
-        for command, kinds in endings.items():
-            is_open = command == self.run.open_command
-            assert kinds[1:] in ([], [e.CommandOutcomeFound])
-            assert is_open == (not kinds)
-            if kinds:
-                assert kinds[0] in ENDINGS
-            if kinds[1:]:
-                assert e.CommandLost is kinds[0]
-            assert (kinds == [e.CommandLost]) == (command in self.run.lost_commands)
-
-    @invariant()
-    def status_says_where_the_run_is(self) -> None:
-        run = self.run
-        assert (run.phase is Phase.NEW) == (run.status == "new") == (not self.history)
-        assert (run.phase is Phase.RUNNING) == (run.status == "running")
-        assert (run.phase is Phase.RUNNING) == (run.open_command is not None)
-        assert (run.phase in (Phase.OPEN, Phase.ENDING)) == (run.status == "open")
-        assert (run.phase is Phase.ENDED) == (run.outcome is not None)
-
-    @invariant()
-    def cleanliness_says_what_is_left(self) -> None:
-        assert self.things == {(h.resource, h.ordinal): h.state for h in self.run.holdings}
-        if self.end is None:
-            assert self.run.cleanliness is None
-            return
-        left = [(key[0], state) for key, state in self.things.items() if state in ("live", "leaked")]
-        kept = bool(left) and self.run.keeps_worktree(self.run.outcome)
-        kept = kept and all(one == ("worktree", "live") for one in left)
-        expected = "clean" if not left else "kept" if kept else "leaked"
-        assert expected == self.run.cleanliness
-
-    def teardown(self) -> None:
-        """What was stored is what was said, event for event."""
-        assert self.history == [decode(row).event for row in self.rows]
 
 
 TestRunMachine = RunMachine.TestCase

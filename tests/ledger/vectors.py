@@ -59,9 +59,9 @@ class Vector(msgspec.Struct, frozen=True, kw_only=True):
 
     def meant(self) -> Any:
         """Return the event that the vector means, built from plain data."""
-        plain = dict(self.event) if self.private is None else {
-            **self.event, "private": self.private
-        }
+        plain = (
+            dict(self.event) if self.private is None else {**self.event, "private": self.private}
+        )
         return msgspec.convert(plain, getattr(e, self.kind))
 
     def said(self) -> Said:
