@@ -13,7 +13,7 @@ from ledger import events as e
 from ledger.decide import Attempted
 from ledger.errors import IsolationRefused
 from ledger.isolation import AXES, Axis, Isolation, lost
-from ledger.outcomes import SandboxMade, Unavailable
+from ledger.outcomes import Removed, SandboxMade, Unavailable
 from ledger.overrides import wanted_kinds
 from ledger.ports import Sandbox, SandboxWish
 from ledger.run import Holding
@@ -62,11 +62,14 @@ def _events(
 ) -> tuple[e.RunEvent, ...]:
     if held and (made.kind, made.id, made.isolation) == (held.kind, held.id, session.run.had):
         return ()
-    events: list[e.RunEvent] = [decide.create_sandbox(session.run, made)]
+    events: list[e.RunEvent] = []
+    if held and held.state == "live":
+        # What an earlier process had here is not had now; of a local one nothing is left.
+        events.append(decide.record_cleanup(held, Removed(), name=held.id, ending=False))
     weaker = lost(session.intent.asked, made.isolation)
     if weaker or made.kind != session.intent.sandbox_wanted:
-        events.insert(0, _fall_back(session, made, attempts, weaker))
-    return tuple(events)
+        events.append(_fall_back(session, made, attempts, weaker))
+    return (*events, decide.create_sandbox(session.run, made))
 
 
 def sandbox_wish(session: Session) -> SandboxWish:

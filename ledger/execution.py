@@ -6,8 +6,6 @@ requested and has no ending, which whoever takes the run's lock next calls lost.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-
 import msgspec
 
 from ledger import decide
@@ -16,16 +14,17 @@ from ledger.allowlist import Denial, check_argv, permits
 from ledger.capture import Capture, Live, blobs_of
 from ledger.choosing import choose_sandbox
 from ledger.decide import CommandWanted
-from ledger.errors import CommandNotAllowed, InputInvalid, MoveIllegal
+from ledger.errors import CommandNotAllowed, MoveIllegal
 from ledger.isolation import Isolation
-from ledger.ostext import from_os
-from ledger.outcomes import Blob, NotStarted, Outcome, Output
-from ledger.overrides import check_inside
+from ledger.ostext import check_os, from_os
+from ledger.outcomes import Blob, Lost, NotStarted, Outcome, Output
+from ledger.overrides import check_variable_set
 from ledger.ports import Cancellation, Command, Input, Sandbox
 from ledger.recorded import Recorded
 from ledger.rules import RuleTexts
 from ledger.secret_names import WITHHELD, looks_secret
 from ledger.session import Session
+from ledger.surroundings import Surroundings, directory_of, environment, surround
 
 _LARGEST_ARGV = 16 * 1024
 _MEBIBYTE = 1 << 20
@@ -75,10 +74,14 @@ def execute(session: Session, wanted: Execute, cancellation: Cancellation | None
         )
     decide.begin_command(session.run)
     check_argv(wanted.argv)
-    directory = _directory(session, wanted)
+    for text in wanted.argv:
+        check_os("argument", text)
+    for name, value in wanted.env.items():
+        check_variable_set(name, value)
+    directory = directory_of(session, wanted)
     sandbox, had, made = _sandbox(session)
     try:
-        command = _prepare(session, texts, wanted, directory, sandbox, had)
+        command = surround(session, texts, wanted, directory, sandbox, had)
         denial = _denial(session, texts, wanted.argv, command, sandbox, had)
         record = _request(session, wanted, command, had, made, denial)
     except BaseException:
@@ -92,17 +95,10 @@ def execute(session: Session, wanted: Execute, cancellation: Cancellation | None
     return _run(session, sandbox, record, wanted, command, cancellation)
 
 
-class _Prepared(msgspec.Struct, frozen=True):
-    executable: str | None
-    cwd: Path
-    env: dict[str, str]
-    time_limit: float | None
-
-
 def _request(
     session: Session,
     wanted: Execute,
-    command: _Prepared,
+    command: Surroundings,
     had: Isolation,
     made: tuple[e.RunEvent, ...],
     denial: Denial | None,
@@ -126,33 +122,29 @@ def _request(
     return session.append([*made, requested], blobs=blobs)[-1]
 
 
-def _prepare(
-    session: Session,
-    texts: RuleTexts,
-    wanted: Execute,
-    directory: Path,
+def _perform(
     sandbox: Sandbox,
-    had: Isolation,
-) -> _Prepared:
-    env = environment(session, texts, wanted.env, had)
-    limit = session.intent.rules.timeout if wanted.time_limit is None else wanted.time_limit
-    executable = sandbox.resolve(wanted.argv[0], directory, env)
-    return _Prepared(executable, directory, env, limit or None)
-
-
-def _directory(session: Session, wanted: Execute) -> Path:
-    """Return where the command runs: in the workspace, and nowhere else."""
-    if wanted.cwd is None:
-        return session.root / session.prefix
-    try:
-        inside = PurePosixPath(wanted.cwd)
-        if inside.is_absolute():
-            inside = inside.relative_to(session.root)
-        return session.root / check_inside(str(inside))
-    except ValueError:
-        raise InputInvalid(
-            f"cannot execute in {wanted.cwd!r}: it is not in the run's workspace"
-        ) from None
+    wanted: Execute,
+    command: Surroundings,
+    capture: Capture,
+    cancellation: Cancellation | None,
+) -> Outcome:
+    if command.executable is None:
+        message = f"cannot execute {wanted.argv[0]}: it is not found on the command's PATH"
+        return NotStarted(reason="not_found", message=message)
+    return sandbox.execute(
+        Command(
+            argv=wanted.argv,
+            executable=command.executable,
+            cwd=command.cwd,
+            env=command.env,
+            time_limit_s=command.time_limit,
+            stdout=capture.stdout,
+            stderr=capture.stderr,
+            stdin=_input(wanted, capture),
+        ),
+        cancellation,
+    )
 
 
 def _not_allowed(name: str, denied: e.CommandDenied) -> CommandNotAllowed:
@@ -167,38 +159,27 @@ def _run(
     sandbox: Sandbox,
     record: Recorded,
     wanted: Execute,
-    command: _Prepared,
+    command: Surroundings,
     cancellation: Cancellation | None,
 ) -> Finished:
     limits = session.intent.rules.limits
     limit = None if limits.output_mb is None else limits.output_mb * _MEBIBYTE
     capture = Capture(session.hands.blobs, limit, wanted.stdout, wanted.stderr)
-    outcome: Outcome
-    if command.executable is None:
-        message = f"cannot execute {wanted.argv[0]}: it is not found on the command's PATH"
-        outcome = NotStarted(reason="not_found", message=message)
-    else:
-        outcome = sandbox.execute(
-            Command(
-                argv=wanted.argv,
-                executable=command.executable,
-                cwd=command.cwd,
-                env=command.env,
-                time_limit_s=command.time_limit,
-                stdout=capture.stdout,
-                stderr=capture.stderr,
-                stdin=_input(wanted, capture),
-            ),
-            cancellation,
-        )
+    outcome = _perform(sandbox, wanted, command, capture, cancellation)
     output = capture.finish()
     requested = record.event
     assert isinstance(requested, e.CommandRequested)
     session.record(
-        lambda run: decide.record_outcome(run, requested.command, outcome, output),
+        lambda run: (
+            *decide.record_outcome(run, requested.command, outcome, output),
+            *(decide.lose_sandbox(run) if isinstance(outcome, Lost) else ()),
+        ),
         cause=record.id,
         blobs=blobs_of(output),
     )
+    if isinstance(outcome, Lost):
+        session.sandbox = None
+        sandbox.close()
     return Finished(requested.command, outcome, output)
 
 
@@ -206,7 +187,7 @@ def _denial(
     session: Session,
     texts: RuleTexts,
     argv: tuple[str, ...],
-    command: _Prepared,
+    command: Surroundings,
     sandbox: Sandbox,
     had: Isolation,
 ) -> Denial | None:
@@ -224,21 +205,6 @@ def _denial(
     )
 
 
-def environment(
-    session: Session, texts: RuleTexts, extra: dict[str, str], had: Isolation
-) -> dict[str, str]:
-    """Return the whole environment of a command: what the policy names, and what it is told."""
-    caller = session.hands.environment
-    env = {name: caller[name] for name in texts.env if name in caller}
-    env.update(extra)
-    env["GESTA_RUN"] = session.stream
-    env["TRACEPARENT"] = f"00-{session.who.trace}-{session.opened.id[:16]}-01"
-    env["GIT_CEILING_DIRECTORIES"] = str(session.root.parent)
-    if had.record == "reachable":
-        env.update(session.hands.told)
-    return env
-
-
 def _sandbox(session: Session) -> tuple[Sandbox, Isolation, tuple[e.RunEvent, ...]]:
     if session.sandbox is not None:
         assert session.run.had is not None
@@ -253,7 +219,7 @@ def _creates(event: e.RunEvent) -> bool:
 
 
 def _text(
-    session: Session, wanted: Execute, command: _Prepared
+    session: Session, wanted: Execute, command: Surroundings
 ) -> tuple[e.CommandText, list[Blob]]:
     argv = tuple(from_os(argument) for argument in wanted.argv)
     encoded = msgspec.json.encode(argv)

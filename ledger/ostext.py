@@ -9,6 +9,8 @@ import base64
 
 import msgspec
 
+from ledger.errors import InputInvalid
+
 
 class Bytes64(msgspec.Struct, frozen=True):
     """Bytes that are not UTF-8, in base64 (RFC 4648 §4)."""
@@ -26,6 +28,20 @@ def from_os(text: str) -> OsText:
     except UnicodeEncodeError:
         return Bytes64(base64.b64encode(text.encode("utf-8", "surrogateescape")).decode())
     return text
+
+
+def check_os(what: str, text: str) -> None:
+    """
+    Raise `InputInvalid` unless the operating system can take *text*.
+
+    *what* is the noun for the message.
+    """
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InputInvalid(f"cannot accept {what} {text!r}: it is not text") from None
+    if "\0" in text:
+        raise InputInvalid(f"cannot accept {what} {text!r}: it holds a NUL character")
 
 
 def to_os(text: OsText) -> str:

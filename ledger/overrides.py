@@ -15,6 +15,7 @@ import msgspec
 
 from ledger.errors import InputInvalid
 from ledger.isolation import Isolation, Network, asked_of, lost
+from ledger.ostext import check_os
 from ledger.rules import RuleFacts, Rules
 
 LONGEST_TIMEOUT = 604_800
@@ -128,6 +129,19 @@ def check_variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise ValueError("must be a variable's name: letters, digits and '_', no digit first")
     return name
+
+
+def check_variable_set(name: str, value: str) -> None:
+    """Raise `InputInvalid` unless a command can be given the variable *name* with *value*."""
+    try:
+        check_variable(name)
+    except ValueError as error:
+        raise InputInvalid(f"cannot set variable {name!r}: its name {error}") from None
+    # The value may be a secret: it is not shown.
+    try:
+        check_os("value", value)
+    except InputInvalid:
+        raise InputInvalid(f"cannot set variable {name}: its value is not text") from None
 
 
 def check_inside(path: str) -> str:

@@ -17,7 +17,7 @@ ending follows. After the end: cleaning up, sealing, late outcomes, and what rec
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -80,6 +80,18 @@ LEGAL: dict[Phase, dict[type[Event], Phase]] = {
     },
     Phase.ENDED: dict.fromkeys((*_TRACES, *_FINDINGS, e.RunSealed), Phase.ENDED),
 }
+
+
+_CommandEvent = (
+    e.CommandRequested
+    | e.CommandDenied
+    | e.CommandExecuted
+    | e.CommandNotStarted
+    | e.CommandTimedOut
+    | e.CommandCancelled
+    | e.CommandLost
+    | e.CommandOutcomeFound
+)
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -197,8 +209,11 @@ def _changes(run: Run, event: RunEvent) -> dict[str, object]:
             return _became(run, event.resource, event.ordinal, "cleaned")
         case e.CleanupFailed():
             return _became(run, event.resource, event.ordinal, "leaked")
-        case e.FileWriteRequested() | e.FileRead() | e.FileDenied():
+        case e.FileWriteRequested() | e.FileRead():
             return {"files": run.files + 1}
+        case e.FileDenied():
+            # A denial after a request bears the request's number.
+            return {"files": run.files + (event.file == f"f{run.files + 1}")}
         case e.FileWritten() | e.ArtifactStored():
             return {}
         case e.PatchCaptured():
@@ -213,7 +228,7 @@ def _changes(run: Run, event: RunEvent) -> dict[str, object]:
             return _command_changes(run, event)
 
 
-def _command_changes(run: Run, event: RunEvent) -> dict[str, object]:
+def _command_changes(run: Run, event: _CommandEvent) -> dict[str, object]:
     match event:
         case e.CommandRequested():
             return {
@@ -235,7 +250,7 @@ def _command_changes(run: Run, event: RunEvent) -> dict[str, object]:
         case e.CommandNotStarted() | e.CommandTimedOut() | e.CommandCancelled():
             return _ended(run, failed=True)
         case _:
-            return {}
+            assert_never(event)
 
 
 def _ended(run: Run, *, failed: bool) -> dict[str, object]:

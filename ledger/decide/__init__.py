@@ -17,6 +17,7 @@ from ledger.decide.commands import (
     CommandWanted,
     begin_command,
     lose_command,
+    lose_sandbox,
     record_outcome,
     request_command,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "deny_file",
     "fall_back",
     "lose_command",
+    "lose_sandbox",
     "open_run",
     "record_artifact",
     "record_cleanup",

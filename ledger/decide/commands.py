@@ -12,6 +12,7 @@ import msgspec
 from ledger import events as e
 from ledger.allowlist import Denial
 from ledger.decide.blobs import blob_name
+from ledger.errors import MoveIllegal
 from ledger.events import RunEvent
 from ledger.isolation import Isolation
 from ledger.outcomes import (
@@ -131,6 +132,18 @@ def _late(command: str, outcome: Outcome, output: Output | None) -> RunEvent:
 def begin_command(run: Run) -> None:
     """Raise `MoveIllegal` if the run takes no command now, before a sandbox is made for it."""
     check_legal(run, e.CommandRequested, "execute a command")
+    held = run.holding("sandbox")
+    if held and held.state == "lost" and run.rules and run.rules.on_lost == "stop":
+        raise MoveIllegal(
+            f"cannot execute a command in run {run.task}/{run.run}: its sandbox was lost and the "
+            "policy's sandbox.on_lost is stop; close it"
+        )
+
+
+def lose_sandbox(run: Run) -> tuple[RunEvent, ...]:
+    """Return the loss of the sandbox that the run has, if that is not on record."""
+    held = run.holding("sandbox")
+    return (e.SandboxLost(ordinal=held.ordinal),) if held and held.state == "live" else ()
 
 
 def lose_command(run: Run) -> tuple[RunEvent, ...]:
