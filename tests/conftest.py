@@ -8,6 +8,7 @@ Rule 2: with `CI=true` a skipped test has failed.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
@@ -15,6 +16,11 @@ from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A job in the background may have been started with SIGINT ignored, which every process that a
+# test starts would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Read once: a test may set it for a process that it starts.
 IN_CI = os.environ.get("CI") == "true"
