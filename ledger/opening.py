@@ -6,6 +6,7 @@ one, lies where the record says it would.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +15,15 @@ import msgspec
 from ledger import decide
 from ledger import events as e
 from ledger.choosing import prepare_sandbox
+from ledger.closing import CloseRun, close_run
 from ledger.decide import Attempted
-from ledger.errors import IsolationRefused, RunExists, VersionConflict, WorkspaceError
+from ledger.errors import (
+    IsolationRefused,
+    RunExists,
+    StoreError,
+    VersionConflict,
+    WorkspaceError,
+)
 from ledger.hands import Hands
 from ledger.ids import check_id, named_stream, new_stream, run_name
 from ledger.ostext import from_os, to_os
@@ -85,15 +93,30 @@ def open_run(
     survey = hands.git.survey(wanted.directory)
     recorded = _record_intent(hands, wanted, names, survey, who)
     session = Session(hands, names[2], recorded, who, listener)
-    if wanted.mode == "held":
-        prepare_sandbox(session)
-    made = _make_workspace(session, survey)
-    session.record(
-        lambda run: [decide.create_worktree(run, made)],
-        blobs=[blob for blob in (made.patch, made.manifest) if blob],
-    )
-    hands.files.make_directory(session.root, session.prefix)
+    try:
+        if wanted.mode == "held":
+            prepare_sandbox(session)
+        made = _make_workspace(session, survey)
+        session.record(
+            lambda run: [decide.create_worktree(run, made)],
+            blobs=[blob for blob in (made.patch, made.manifest) if blob],
+        )
+        hands.files.make_directory(session.root, session.prefix)
+    except BaseException as error:
+        _give_up(session, error)
+        raise
     return session
+
+
+def _give_up(session: Session, error: BaseException) -> None:
+    """End a run that could not be opened whole, and leave nothing of it."""
+    if session.worktree is None:
+        for hand in (session.hands.git, session.hands.plain):
+            hand.clear(session.worktree_intent())
+    # A store that cannot be written leaves the run open on record: recovery ends it.
+    with contextlib.suppress(StoreError):
+        message = str(error) or type(error).__name__
+        close_run(session, CloseRun(outcome="failed", reason="error", message=message))
 
 
 def _record_intent(
@@ -175,7 +198,6 @@ def _make_workspace(session: Session, survey: Repository | Unavailable) -> Workt
     )
     session.append([decided])
     if isinstance(decided, e.FallbackRefused):
-        _end_refused(session)
         reason = tried[0].why.message if tried else "it was switched off"
         raise IsolationRefused(
             f"cannot make a {wanted} worktree: {reason}; the policy's worktree.fallback is false"
@@ -187,19 +209,4 @@ def _copy_directory(session: Session) -> WorktreeMade:
     made = session.hands.plain.create(session.worktree_intent())
     if isinstance(made, WorktreeMade):
         return made
-    _end_refused(session)
     raise WorkspaceError(made.message)
-
-
-def _end_refused(session: Session) -> None:
-    for sandbox in session.prepared.values():
-        sandbox.close()
-    session.record(lambda run: [decide.complete_run(run, asked="failed", reason="error")])
-
-
-def checkout_of(session: Session) -> Path | None:
-    """Return the checkout that the run was branched off, or `None` if that was erased."""
-    text = session.text
-    if text is None:
-        return None
-    return Path(to_os(text.repository.root if text.repository else text.directory))

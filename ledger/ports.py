@@ -135,6 +135,9 @@ class Workspace(Protocol):
         `WorkspaceError`; the workspace is then as it was.
         """
 
+    def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
+        """Remove what a `create` that did not come to its end may have left; often nothing."""
+
     def remove(self, intent: WorktreeIntent, made: WorktreeMade) -> Removed | RemovalFailed:
         """
         Remove exactly what `create` made, if it is still that; removing twice is removing once.

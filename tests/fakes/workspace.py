@@ -65,6 +65,13 @@ class FakeWorkspace:
             manifest=manifest,
         )
 
+    def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
+        """Remove what this maker made there without saying so."""
+        self._machine.fuse.pass_by("workspace.clear")
+        if intent in self.intents:
+            self._machine.trees.pop(intent.path, None)
+        return Removed()
+
     def capture(self, intent: WorktreeIntent, made: WorktreeMade) -> PatchMade:
         """Take every file of the tree as new."""
         self._machine.fuse.pass_by("workspace.capture")

@@ -17,10 +17,8 @@ from ledger.errors import (
 )
 from ledger.events import BlobName
 from ledger.ids import named_stream
-from ledger.opening import checkout_of
 from ledger.outcomes import Unavailable
 from ledger.overrides import Overrides
-from ledger.session import Session
 from tests.fakes.machine import REPOSITORY
 from tests.fakes.world import HOME, World
 from tests.ledger.samples import ASKED
@@ -191,7 +189,7 @@ def test_a_strict_profile_refuses_and_ends_the_run(world_with: Callable[..., Wor
         caught.value
     )
     stream = world.ledger.find("R-1")
-    assert ["RunOpened", "FallbackRefused", "RunCompleted"] == world.kinds(stream)
+    assert ["RunOpened", "FallbackRefused", "RunCompleted", "RunSealed"] == world.kinds(stream)
     assert ("failed", "clean") == (world.ledger.status("R-1"), world.ledger.state().cleanliness)
     assert {} == world.machine.trees
 
@@ -234,15 +232,12 @@ def test_a_run_may_have_a_path_of_its_own(world: World, tmp_path: Path) -> None:
         assert own / active.stream == resumed.workspace
 
 
-def test_the_checkout_is_the_one_that_was_surveyed(world: World) -> None:
-    """`gesta apply` puts the patch on the checkout, or on the directory where there was none."""
-    stream = world.ledger.open().stream
-    session = Session(world.ledger.hands, stream, world.records(stream), world.provenance(None))
-    assert Path(REPOSITORY.root) == checkout_of(session)
-    world.machine.survey = NO_GIT
-    stream = world.ledger.open().stream
-    session = Session(world.ledger.hands, stream, world.records(stream), world.provenance(None))
-    assert Path("/home/ann/code/src") == checkout_of(session)
-    world.forget_private()
-    session = Session(world.ledger.hands, stream, world.records(stream), world.provenance(None))
-    assert checkout_of(session) is None
+def test_a_run_that_cannot_be_set_up_ends_as_failed_and_leaves_nothing(world: World) -> None:
+    """Whatever is raised while the workspace is made, the run has an end and a reason on record."""
+    world.machine.fuse.break_on("workspace.created", lambda: OSError("no room"))
+    with pytest.raises(OSError, match="no room"):
+        world.ledger.open(run="R-1")
+    stream = world.ledger.find("R-1")
+    assert ["RunOpened", "RunCompleted", "RunSealed"] == world.kinds(stream)
+    assert e.ReasonText(message="no room") == world.only(stream, e.RunCompleted).private
+    assert ({}, set()) == (world.machine.trees, world.machine.prepared)
