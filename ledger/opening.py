@@ -26,7 +26,7 @@ from ledger.errors import (
 )
 from ledger.hands import Hands
 from ledger.ids import check_id, named_stream, new_stream, run_name
-from ledger.ostext import from_os, to_os
+from ledger.ostext import from_os
 from ledger.outcomes import Unavailable, WorktreeMade
 from ledger.overrides import (
     NOTHING,
