@@ -28,16 +28,13 @@ from adapters.workspace_marker import Marker, identify, read_marker, write_marke
 from adapters.worktree_removal import find_registration, remove_workspace
 from ledger.errors import WorkspaceError
 from ledger.outcomes import PatchMade, RemovalFailed, Removed, Unavailable, WorktreeMade
-from ledger.ports import BlobStore, Repository, WorktreeIntent
+from ledger.ports import Repository, WorktreeIntent
 
 __all__ = ["GitWorkspace", "cleanup_git_worktree", "init_git_worktree"]
 
 
 class GitWorkspace:
-    """The `Workspace` of a directory in a git repository; patches and manifests go to *blobs*."""
-
-    def __init__(self, blobs: BlobStore) -> None:
-        self._blobs = blobs
+    """The `Workspace` of a directory in a git repository."""
 
     def survey(self, directory: Path) -> Repository | Unavailable:
         """Say which checkout *directory* lies in; one git process."""
@@ -87,7 +84,7 @@ class GitWorkspace:
         captured = capture_patch(private, workspace, made.tree)
         kept = self._keep_commits(program, intent, made, private)
         return PatchMade(
-            patch=self._blobs.put(captured.patch),
+            patch=captured.patch,
             tree=captured.tree,
             files=captured.numbers.files,
             insertions=captured.numbers.insertions,
@@ -156,7 +153,7 @@ class GitWorkspace:
         private = PrivateGitDir(program, intent.scratch / "git", intent.path)
         private.make(settings, head=checkout.base, common_dir=checkout.common_dir)
         private.take_index(git_dir / "index", SYNCED)
-        synced = bring_uncommitted_work(intent.sync, checkout, intent.path, private, self._blobs)
+        synced = bring_uncommitted_work(intent.sync, checkout, intent.path, private)
         return _report(done, synced)
 
     def _keep_commits(
@@ -215,7 +212,7 @@ def _report(done: Marker, synced: Synced) -> WorktreeMade:
         skipped=len(synced.manifest.skipped),
         deleted=len(synced.manifest.deleted),
         patch=synced.patch,
-        manifest=synced.manifest_blob,
+        manifest=synced.encoded,
     )
 
 

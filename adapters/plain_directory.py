@@ -27,18 +27,17 @@ from adapters.worktree_removal import remove_workspace
 from ledger.errors import WorkspaceError
 from ledger.ostext import to_os
 from ledger.outcomes import PatchMade, RemovalFailed, Removed, Unavailable, WorktreeMade
-from ledger.ports import BlobStore, Repository, WorktreeIntent
+from ledger.ports import Repository, WorktreeIntent
 
 
 class PlainDirectory:
     """
     The `Workspace` of a directory that git does not know.
 
-    Manifests and patches go to *blobs*.
+    The ledger's *home* is never copied.
     """
 
-    def __init__(self, blobs: BlobStore, home: Path) -> None:
-        self._blobs = blobs
+    def __init__(self, home: Path) -> None:
         self._home = home
 
     def survey(self, directory: Path) -> Repository | Unavailable:
@@ -77,7 +76,7 @@ class PlainDirectory:
         else:
             raise WorkspaceError(f"cannot capture {workspace}: git is not installed; install git")
         return PatchMade(
-            patch=self._blobs.put(captured.patch),
+            patch=captured.patch,
             tree=captured.tree,
             files=captured.numbers.files,
             insertions=captured.numbers.insertions,
@@ -127,7 +126,7 @@ class PlainDirectory:
             skipped=len(skipped),
             deleted=0,
             patch=None,
-            manifest=self._blobs.put(msgspec.json.encode(manifest)),
+            manifest=msgspec.json.encode(manifest),
         )
 
 

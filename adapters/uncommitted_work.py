@@ -29,8 +29,6 @@ from adapters.git_checkout import Checkout
 from adapters.private_git_dir import SYNCED, PrivateGitDir
 from ledger.errors import WorkspaceError
 from ledger.ostext import OsText, from_os
-from ledger.outcomes import Blob
-from ledger.ports import BlobStore
 from ledger.rules import Sync
 
 _SOURCE = "source.index"
@@ -60,13 +58,13 @@ class Synced(msgspec.Struct, frozen=True):
     """The work that came along: as a manifest, as a patch, and as the tree that it gave."""
 
     manifest: Manifest
-    manifest_blob: Blob
-    patch: Blob | None
+    encoded: bytes
+    patch: bytes | None
     tree: str
 
 
 def bring_uncommitted_work(
-    sync: Sync, checkout: Checkout, workspace: Path, private: PrivateGitDir, blobs: BlobStore
+    sync: Sync, checkout: Checkout, workspace: Path, private: PrivateGitDir
 ) -> Synced:
     """
     Copy into *workspace* what *sync* says of *checkout*, and return what that was.
@@ -82,14 +80,14 @@ def bring_uncommitted_work(
         manifest = Manifest(sync=sync, skipped=left)
     else:
         manifest, touched = _bring(sync, changes, checkout.root, workspace)
-    stored = blobs.put(msgspec.json.encode(manifest))
+    encoded = msgspec.json.encode(manifest)
     if not touched:
-        return Synced(manifest, stored, None, checkout.tree)
+        return Synced(manifest, encoded, None, checkout.tree)
     doing = f"record the uncommitted work in {workspace}"
     private.stage(SYNCED, doing, touched)
     tree = private.write_tree(SYNCED, doing)
     patch, _ = private.difference(checkout.tree, tree, doing)
-    return Synced(manifest, stored, blobs.put(patch) if patch else None, tree)
+    return Synced(manifest, encoded, patch or None, tree)
 
 
 def _find_changes(

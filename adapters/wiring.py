@@ -80,8 +80,8 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     blobs = Blobs(home.blobs, rows=journal.store.blob_row)
     return {
         "blobs": blobs,
-        "git": GitWorkspace(blobs),
-        "plain": PlainDirectory(blobs, home.path),
+        "git": GitWorkspace(),
+        "plain": PlainDirectory(home.path),
         "files": WorkspaceFiles(),
         "locks": FlockRunLock(home.locks),
         "sandboxes": lambda kind: make_sandbox(kind, environment),

@@ -19,7 +19,6 @@ from ledger.errors import GestaError, StoreError, WorkspaceError
 from ledger.ostext import to_os
 from ledger.outcomes import (
     Blob,
-    PatchMade,
     RemovalFailed,
     Removed,
     Unavailable,
@@ -92,20 +91,17 @@ def _capture(session: Session) -> RemovalFailed | None:
     if made is None:
         return RemovalFailed(reason="not_captured", message="where the worktree is was erased")
     try:
-        patch = session.hands.workspace(made.kind).capture(session.worktree_intent(), made)
+        captured = session.hands.workspace(made.kind).capture(session.worktree_intent(), made)
         artifacts = list(_store_artifacts(session))
     except WorkspaceError as error:
         return RemovalFailed(reason="not_captured", message=str(error))
+    patch = session.hands.blobs.put(captured.patch)
     events = [
-        decide.record_patch(patch, ending=True),
+        decide.record_patch(captured, patch, ending=True),
         *(decide.record_artifact(path, blob) for path, blob in artifacts),
     ]
-    session.record(lambda run: events, blobs=_blobs(patch, artifacts))
+    session.record(lambda run: events, blobs=[patch, *(blob for _, blob in artifacts)])
     return None
-
-
-def _blobs(patch: PatchMade, artifacts: list[tuple[str, Blob]]) -> list[Blob]:
-    return [patch.patch, *(blob for _, blob in artifacts)]
 
 
 def _store_artifacts(session: Session) -> list[tuple[str, Blob]]:
@@ -176,6 +172,4 @@ def worktree_made(session: Session) -> WorktreeMade | None:
         synced=event.synced,
         skipped=event.skipped,
         deleted=event.deleted,
-        patch=None if text.patch is None else Blob(text.patch.sha256, text.patch.size),
-        manifest=Blob(text.manifest.sha256, text.manifest.size),
     )

@@ -97,9 +97,11 @@ def open_run(
         if wanted.mode == "held":
             prepare_sandbox(session)
         made = _make_workspace(session, survey)
+        manifest = hands.blobs.put(made.manifest)
+        patch = None if made.patch is None else hands.blobs.put(made.patch)
         session.record(
-            lambda run: [decide.create_worktree(run, made)],
-            blobs=[blob for blob in (made.patch, made.manifest) if blob],
+            lambda run: [decide.create_worktree(run, made, patch=patch, manifest=manifest)],
+            blobs=[manifest, patch] if patch else [manifest],
         )
         hands.files.make_directory(session.root, session.prefix)
     except BaseException as error:

@@ -123,7 +123,11 @@ class SandboxMade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorktreeMade(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace exists, with the uncommitted work that the policy let come along."""
+    """
+    A workspace exists, with the uncommitted work that the policy let come along.
+
+    *patch* is that work, `None` where there is none; *manifest* lists it, in JSON.
+    """
 
     kind: Literal["linked", "clone", "directory"]
     path: str
@@ -134,14 +138,14 @@ class WorktreeMade(msgspec.Struct, frozen=True, kw_only=True):
     synced: int
     skipped: int
     deleted: int
-    patch: Blob | None
-    manifest: Blob
+    patch: bytes | None = None
+    manifest: bytes = b""
 
 
 class PatchMade(msgspec.Struct, frozen=True, kw_only=True):
     """What the run did to its workspace, as a patch against the synced tree."""
 
-    patch: Blob
+    patch: bytes
     tree: str
     files: int
     insertions: int

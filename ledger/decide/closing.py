@@ -20,18 +20,18 @@ def begin_ending(run: Run) -> None:
     check_legal(run, e.RunCompleted, "close it")
 
 
-def record_patch(made: PatchMade, *, ending: bool) -> RunEvent:
-    """Return the capture of what the run did."""
+def record_patch(made: PatchMade, patch: Blob, *, ending: bool) -> RunEvent:
+    """Return the capture of what the run did, with its patch as stored."""
     return e.PatchCaptured(
         ending=ending,
-        size=made.patch.size,
+        size=patch.size,
         files=made.files,
         insertions=made.insertions,
         deletions=made.deletions,
         untracked=made.untracked,
         commits=len(made.commits),
         private=e.PatchText(
-            patch=BlobName(made.patch.digest, made.patch.size),
+            patch=BlobName(patch.digest, patch.size),
             tree=made.tree,
             commits=made.commits,
             ref=made.kept_ref,

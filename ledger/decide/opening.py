@@ -14,7 +14,7 @@ from ledger.decide.blobs import blob_name
 from ledger.events import UNSET, BlobName, RunEvent
 from ledger.isolation import Axis
 from ledger.ostext import from_os
-from ledger.outcomes import SandboxMade, Unavailable, WorktreeMade
+from ledger.outcomes import Blob, SandboxMade, Unavailable, WorktreeMade
 from ledger.run import Run, check_legal
 
 
@@ -31,8 +31,10 @@ def open_run(run: Run, opened: e.RunOpened) -> RunEvent:
     return opened
 
 
-def create_worktree(run: Run, made: WorktreeMade) -> RunEvent:
-    """Return the event for a worktree that was made."""
+def create_worktree(
+    run: Run, made: WorktreeMade, *, patch: Blob | None, manifest: Blob
+) -> RunEvent:
+    """Return the event for a worktree that was made, with its patch and manifest as stored."""
     event = e.WorktreeCreated(
         kind=made.kind,
         detached=made.branch is None,
@@ -45,8 +47,8 @@ def create_worktree(run: Run, made: WorktreeMade) -> RunEvent:
             branch=made.branch,
             base_commit=made.base_commit,
             tree=made.tree,
-            patch=blob_name(made.patch),
-            manifest=BlobName(made.manifest.digest, made.manifest.size),
+            patch=blob_name(patch),
+            manifest=BlobName(manifest.digest, manifest.size),
         ),
     )
     check_legal(run, type(event), "create a worktree")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-from ledger.errors import BlobMissing
-from ledger.outcomes import Blob, Captured, Unavailable, WorktreeMade
+from ledger.outcomes import Unavailable, WorktreeMade
 from ledger.ports import Workspace, WorktreeIntent
 from ledger.rules import Kind, Sync
 
@@ -21,46 +18,6 @@ _IDENTITY = {
     "GIT_COMMITTER_NAME": "A",
     "GIT_COMMITTER_EMAIL": "a@example.org",
 }
-
-
-class _MemorySink:
-    def __init__(self, blobs: MemoryBlobs, limit: int | None) -> None:
-        self._blobs, self._limit, self._kept, self._total = blobs, limit, bytearray(), 0
-
-    def write(self, data: bytes) -> None:
-        self._total += len(data)
-        room = len(data) if self._limit is None else self._limit - len(self._kept)
-        self._kept += data[: max(room, 0)]
-
-    def finish(self) -> Captured:
-        blob = self._blobs.put(bytes(self._kept))
-        return Captured(self._total, blob, self._total > len(self._kept))
-
-    def discard(self) -> None:
-        self._kept.clear()
-
-
-class MemoryBlobs:
-    """A `BlobStore` that keeps everything in a dictionary."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
-
-    def sink(self, limit: int | None = None) -> _MemorySink:
-        return _MemorySink(self, limit)
-
-    def put(self, data: bytes) -> Blob:
-        digest = hashlib.sha256(data).hexdigest()
-        self._kept[digest] = data
-        return Blob(digest, len(data), data)
-
-    def read(self, digest: str) -> bytes:
-        if digest not in self._kept:
-            raise BlobMissing(f"cannot read blob {digest}: there is none")
-        return self._kept[digest]
-
-    def chunks(self, digest: str) -> Iterator[bytes]:
-        yield self.read(digest)
 
 
 def git(directory: Path, *arguments: str, data: bytes | None = None) -> str:

@@ -9,7 +9,7 @@ import pytest
 from adapters.git_worktree import GitWorkspace
 from adapters.patch_apply import Applied, apply_patch
 from ledger.errors import WorkspaceError
-from tests.adapters.checkouts import MemoryBlobs, git, intent_for, made_by, make_repository
+from tests.adapters.checkouts import git, intent_for, made_by, make_repository
 
 
 @pytest.fixture
@@ -19,14 +19,13 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def patch(repository: Path, tmp_path: Path) -> bytes:
-    blobs = MemoryBlobs()
-    workspace = GitWorkspace(blobs)
+    workspace = GitWorkspace()
     intent = intent_for(tmp_path, repository)
     made = made_by(workspace, intent)
     (intent.path / "readme.txt").write_text("one\ntwo\n3\n")
     (intent.path / "bin.dat").write_bytes(bytes(range(256)))
     (intent.path / "old.txt").unlink()
-    return blobs.read(workspace.capture(intent, made).patch.digest)
+    return workspace.capture(intent, made).patch
 
 
 def test_a_patch_is_applied_to_files_and_to_nothing_else(repository: Path, patch: bytes) -> None:

@@ -21,7 +21,7 @@ from ledger.errors import WorkspaceError
 from ledger.outcomes import RemovalFailed, Removed, WorktreeMade
 from ledger.ports import WorktreeIntent
 from ledger.rules import Kind
-from tests.adapters.checkouts import MemoryBlobs, git, intent_for, made_by, make_repository
+from tests.adapters.checkouts import git, intent_for, made_by, make_repository
 
 Trick = Callable[[Path, Path, Path], None]
 
@@ -144,7 +144,7 @@ def program(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def workspace() -> GitWorkspace:
-    return GitWorkspace(MemoryBlobs())
+    return GitWorkspace()
 
 
 def _begin(
@@ -242,7 +242,7 @@ def test_links_out_of_the_workspace_are_not_followed(
     shutil.rmtree(intent.path / "src")
     (intent.path / "src").symlink_to(outside)
     captured = workspace.capture(intent, made)
-    patch = captured.patch.row or b""
+    patch = captured.patch
     assert b"precious" not in patch
     assert b"new file mode 120000" in patch
     assert Removed() == workspace.remove(intent, made)
@@ -297,7 +297,7 @@ def test_embedded_repositories_are_taken_as_plain_files(
     git(intent.path / "full", "commit", "--quiet", "--message=x")
     captured = workspace.capture(intent, made)
     assert (3, 3) == (captured.files, captured.untracked)
-    assert b"noise" not in (captured.patch.row or b"")
+    assert b"noise" not in captured.patch
     assert captured == workspace.capture(intent, made)
 
 
@@ -310,7 +310,7 @@ from adapters.git_worktree import GitWorkspace
 from ledger.errors import WorkspaceError
 from tests.adapters.checkouts import *
 root = Path(sys.argv[1])
-workspace = GitWorkspace(MemoryBlobs())
+workspace = GitWorkspace()
 intent = intent_for(root, make_repository(root / "repo"))
 made = made_by(workspace, intent)
 for name, mode in (("closed.txt", 0), ("src", 0), ("src", 0o400), ("src/main.py", 0)):

@@ -16,7 +16,6 @@ from adapters.git_worktree import GitWorkspace
 from adapters.patch_apply import apply_patch
 from ledger.outcomes import Removed
 from tests.adapters.checkouts import (
-    MemoryBlobs,
     intent_for,
     made_by,
     make_repository,
@@ -96,8 +95,7 @@ def test_a_captured_patch_makes_of_the_synced_tree_what_the_run_left(
         shutil.copytree(template, repository, symlinks=True)
         for edit in before:
             _edit(os.fsencode(repository), *edit)
-        blobs = MemoryBlobs()
-        workspace = GitWorkspace(blobs)
+        workspace = GitWorkspace()
         intent = intent_for(root, repository)
         made = made_by(workspace, intent)
         synced = root / "synced"
@@ -106,7 +104,7 @@ def test_a_captured_patch_makes_of_the_synced_tree_what_the_run_left(
         for edit in during:
             _edit(os.fsencode(intent.path), *edit)
         captured = workspace.capture(intent, made)
-        patch = blobs.read(captured.patch.digest)
+        patch = captured.patch
         assert captured.files == apply_patch(synced, patch, check=True).files
         apply_patch(synced, patch)
         assert captured.tree == tree_of(synced, root / "after.git")

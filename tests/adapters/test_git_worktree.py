@@ -16,7 +16,6 @@ from adapters.git_worktree import GitWorkspace
 from ledger.outcomes import RemovalFailed, Removed, Unavailable, WorktreeMade
 from ledger.rules import Kind
 from tests.adapters.checkouts import (
-    MemoryBlobs,
     git,
     intent_for,
     made_by,
@@ -34,13 +33,8 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def blobs() -> MemoryBlobs:
-    return MemoryBlobs()
-
-
-@pytest.fixture
-def workspace(blobs: MemoryBlobs) -> GitWorkspace:
-    return GitWorkspace(blobs)
+def workspace() -> GitWorkspace:
+    return GitWorkspace()
 
 
 def test_a_survey_names_the_checkout_the_prefix_and_the_commit(
@@ -119,7 +113,7 @@ def test_tracked_work_only_comes_along_where_the_policy_says_so(
 
 
 def test_the_manifest_lists_everything_with_reasons(
-    workspace: GitWorkspace, blobs: MemoryBlobs, repository: Path, tmp_path: Path
+    workspace: GitWorkspace, repository: Path, tmp_path: Path
 ) -> None:
     """Size, digest and mode of what came; reasons for what did not; bytes that are not UTF-8."""
     (repository / "big.bin").write_bytes(b"\0" * (10 * 1024 * 1024 + 1))
@@ -132,7 +126,7 @@ def test_the_manifest_lists_everything_with_reasons(
     git(repository, "init", "--quiet", "inner")
     (repository / "inner/file").write_text("x")
     made = made_by(workspace, intent_for(tmp_path, repository))
-    manifest = msgspec.json.decode(blobs.read(made.manifest.digest))
+    manifest = msgspec.json.decode(made.manifest)
     synced = {str(entry["path"]): entry["mode"] for entry in manifest["synced"]}
     assert {"readme.txt": "100755", "{'b64': 'Y2Fm6Q=='}": "100644", "dangling": "120000"} == synced
     assert {
@@ -172,7 +166,7 @@ def test_what_the_users_own_ignore_file_names_stays_behind(
 
 
 def test_types_may_change_between_file_directory_and_link(
-    workspace: GitWorkspace, blobs: MemoryBlobs, repository: Path, tmp_path: Path
+    workspace: GitWorkspace, repository: Path, tmp_path: Path
 ) -> None:
     """A directory in a file's place, a file in a directory's and a link come along."""
     (repository / "old.txt").unlink()
@@ -186,7 +180,7 @@ def test_types_may_change_between_file_directory_and_link(
     made = made_by(workspace, intent)
     assert "x" == (intent.path / "src/inside").read_text()
     assert "no link" == (intent.path / "link").read_text()
-    assert b"" == blobs.read(workspace.capture(intent, made).patch.digest)
+    assert b"" == workspace.capture(intent, made).patch
 
 
 def test_from_another_base_nothing_uncommitted_comes_along_and_all_is_named(
@@ -365,7 +359,7 @@ def test_what_an_unfinished_create_left_can_be_cleared(
         "import os, sys\n"
         "from pathlib import Path\n"
         "import adapters.git_worktree as g\n"
-        "from tests.adapters.checkouts import MemoryBlobs, intent_for\n"
+        "from tests.adapters.checkouts import intent_for\n"
         "intent = intent_for(Path(sys.argv[1]), Path(sys.argv[2]), branch='run-1')\n"
         "real, seen = g.write_marker, []\n"
         # First the intent, then the branch; the third comes after git has made the worktree.
@@ -373,7 +367,7 @@ def test_what_an_unfinished_create_left_can_be_cleared(
         "    seen.append(marker)\n"
         "    os._exit(9) if len(seen) == 3 else real(scratch, marker)\n"
         "g.write_marker = write\n"
-        "g.GitWorkspace(MemoryBlobs()).create(intent)\n"
+        "g.GitWorkspace().create(intent)\n"
     )
     died = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path), str(repository)],
@@ -426,7 +420,7 @@ def test_twenty_threads_make_and_remove_worktrees_without_error(
     """Adding and removing are done one at a time, whoever asks."""
 
     def cycle(number: int) -> object:
-        workspace = GitWorkspace(MemoryBlobs())
+        workspace = GitWorkspace()
         intent = intent_for(tmp_path, repository, name=f"w{number}")
         return workspace.remove(intent, made_by(workspace, intent))
 
@@ -444,8 +438,8 @@ def test_processes_make_and_remove_worktrees_without_error(
         "import sys\n"
         "from pathlib import Path\n"
         "from adapters.git_worktree import GitWorkspace\n"
-        "from tests.adapters.checkouts import MemoryBlobs, intent_for, made_by\n"
-        "workspace = GitWorkspace(MemoryBlobs())\n"
+        "from tests.adapters.checkouts import intent_for, made_by\n"
+        "workspace = GitWorkspace()\n"
         "for number in range(5):\n"
         "    name = sys.argv[3] + str(number)\n"
         "    intent = intent_for(Path(sys.argv[1]), Path(sys.argv[2]), name=name)\n"

@@ -14,7 +14,6 @@ from adapters.plain_directory import PlainDirectory
 from ledger.errors import WorkspaceError
 from ledger.outcomes import RemovalFailed, Removed, Unavailable
 from tests.adapters.checkouts import (
-    MemoryBlobs,
     git,
     intent_for,
     made_by,
@@ -32,13 +31,8 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def blobs() -> MemoryBlobs:
-    return MemoryBlobs()
-
-
-@pytest.fixture
-def plain(blobs: MemoryBlobs, tmp_path: Path) -> PlainDirectory:
-    return PlainDirectory(blobs, tmp_path / "home")
+def plain(tmp_path: Path) -> PlainDirectory:
+    return PlainDirectory(tmp_path / "home")
 
 
 @pytest.fixture
@@ -56,16 +50,14 @@ def test_a_survey_finds_no_repository_wherever_it_looks(
     assert "not_a_repository" == found.reason
 
 
-def test_the_ledgers_own_home_is_not_copied(
-    blobs: MemoryBlobs, source: Path, tmp_path: Path
-) -> None:
+def test_the_ledgers_own_home_is_not_copied(source: Path, tmp_path: Path) -> None:
     """A run of the directory that the home lies in gets everything but the home."""
     home = source / "state" / "gesta"
     home.mkdir(parents=True)
     (home / "ledger.db").write_bytes(b"what nobody may copy")
 
     intent = intent_for(tmp_path, source)
-    made_by(PlainDirectory(blobs, home), intent)
+    made_by(PlainDirectory(home), intent)
 
     assert (intent.path / "readme.txt").exists()
     assert not (intent.path / "state" / "gesta").exists()
@@ -162,14 +154,12 @@ def test_bytecode_that_a_run_leaves_is_not_captured(
     assert 0 == plain.capture(intent, made).files
 
 
-def test_a_patch_applies_to_the_source(
-    plain: PlainDirectory, blobs: MemoryBlobs, source: Path, tmp_path: Path
-) -> None:
+def test_a_patch_applies_to_the_source(plain: PlainDirectory, source: Path, tmp_path: Path) -> None:
     """The patch is against the copy, and the copy is as the source."""
     intent = intent_for(tmp_path, source)
     made = made_by(plain, intent)
     (intent.path / "readme.txt").write_text("one\n")
-    patch = blobs.read(plain.capture(intent, made).patch.digest)
+    patch = plain.capture(intent, made).patch
     git(source, "apply", "--check", "-", data=patch)
     assert "one\ntwo\nthree\n" == (source / "readme.txt").read_text()
 
@@ -182,7 +172,7 @@ def test_without_git_an_unchanged_directory_can_be_captured_and_a_changed_one_ca
     intent = intent_for(tmp_path, source)
     made = made_by(plain, intent)
     captured = plain.capture(intent, made)
-    assert (made.tree, 0, 0) == (captured.tree, captured.files, captured.patch.size)
+    assert (made.tree, 0, 0) == (captured.tree, captured.files, len(captured.patch))
     (intent.path / "run.sh").chmod(0o644)
     with pytest.raises(WorkspaceError, match="git is not installed"):
         plain.capture(intent, made)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.git_worktree import GitWorkspace
-from tests.adapters.checkouts import MemoryBlobs, intent_for, make_repository
+from tests.adapters.checkouts import intent_for, make_repository
 from tests.contracts.workspace_contract import Bench, WorkspaceContract
 
 
@@ -16,9 +16,8 @@ class TestLinkedWorktree(WorkspaceContract):
 
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Bench:
-        blobs = MemoryBlobs()
         intent = intent_for(tmp_path, make_repository(tmp_path / "repo"))
-        return Bench(GitWorkspace(blobs), intent, blobs, lambda: GitWorkspace(blobs))
+        return Bench(GitWorkspace(), intent, GitWorkspace)
 
 
 class TestClone(WorkspaceContract):
@@ -26,6 +25,5 @@ class TestClone(WorkspaceContract):
 
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Bench:
-        blobs = MemoryBlobs()
         intent = intent_for(tmp_path, make_repository(tmp_path / "repo"), kind="clone")
-        return Bench(GitWorkspace(blobs), intent, blobs, lambda: GitWorkspace(blobs))
+        return Bench(GitWorkspace(), intent, GitWorkspace)

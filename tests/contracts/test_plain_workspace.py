@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.plain_directory import PlainDirectory
-from tests.adapters.checkouts import MemoryBlobs, intent_for, make_repository
+from tests.adapters.checkouts import intent_for, make_repository
 from tests.contracts.workspace_contract import Bench, WorkspaceContract
 
 
@@ -17,12 +17,11 @@ class TestPlainDirectory(WorkspaceContract):
 
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Bench:
-        blobs = MemoryBlobs()
         source = make_repository(tmp_path / "repo")
         shutil.rmtree(source / ".git")
         intent = intent_for(tmp_path, source)
-        plain = PlainDirectory(blobs, tmp_path / "home")
-        return Bench(plain, intent, blobs, lambda: PlainDirectory(blobs, tmp_path / "home"))
+        plain = PlainDirectory(tmp_path / "home")
+        return Bench(plain, intent, lambda: PlainDirectory(tmp_path / "home"))
 
 
 class TestCopyOfACheckout(WorkspaceContract):
@@ -30,7 +29,6 @@ class TestCopyOfACheckout(WorkspaceContract):
 
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Bench:
-        blobs = MemoryBlobs()
         intent = intent_for(tmp_path, make_repository(tmp_path / "repo"))
-        plain = PlainDirectory(blobs, tmp_path / "home")
-        return Bench(plain, intent, blobs, lambda: PlainDirectory(blobs, tmp_path / "home"))
+        plain = PlainDirectory(tmp_path / "home")
+        return Bench(plain, intent, lambda: PlainDirectory(tmp_path / "home"))

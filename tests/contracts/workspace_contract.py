@@ -17,7 +17,7 @@ import pytest
 
 from ledger.errors import WorkspaceError
 from ledger.outcomes import PatchMade, RemovalFailed, Removed, Unavailable, WorktreeMade
-from ledger.ports import BlobStore, Workspace, WorktreeIntent
+from ledger.ports import Workspace, WorktreeIntent
 
 
 @dataclass
@@ -26,7 +26,6 @@ class Bench:
 
     workspace: Workspace
     intent: WorktreeIntent
-    blobs: BlobStore
     another: Callable[[], Workspace]
 
     def make(self) -> WorktreeMade:
@@ -38,7 +37,7 @@ class Bench:
     def patch(self, made: WorktreeMade) -> tuple[PatchMade, bytes]:
         """Capture, and return the patch's bytes beside what is said of it."""
         captured = self.workspace.capture(self.intent, made)
-        return captured, self.blobs.read(captured.patch.digest)
+        return captured, captured.patch
 
 
 class WorkspaceContract:
@@ -59,7 +58,7 @@ class WorkspaceContract:
         (source / "fresh.txt").write_text("fresh\n")
         (source / ".env").write_text("TOKEN=1\n")
         made = bench.make()
-        manifest = msgspec.json.decode(bench.blobs.read(made.manifest.digest))
+        manifest = msgspec.json.decode(made.manifest)
         assert "changed\n" == (bench.intent.path / "readme.txt").read_text()
         assert "fresh\n" == (bench.intent.path / "fresh.txt").read_text()
         assert not (bench.intent.path / ".env").exists()

@@ -7,8 +7,8 @@ from typing import Literal
 
 from ledger import events as e
 from ledger.errors import WorkspaceError
-from ledger.outcomes import Blob, PatchMade, RemovalFailed, Removed, Unavailable, WorktreeMade
-from ledger.ports import BlobStore, Repository, WorktreeIntent
+from ledger.outcomes import PatchMade, RemovalFailed, Removed, Unavailable, WorktreeMade
+from ledger.ports import Repository, WorktreeIntent
 from tests.fakes.machine import Machine, Witness
 
 
@@ -20,13 +20,10 @@ class FakeWorkspace:
     came to.
     """
 
-    def __init__(
-        self, maker: Literal["git", "plain"], machine: Machine, witness: Witness, blobs: BlobStore
-    ) -> None:
+    def __init__(self, maker: Literal["git", "plain"], machine: Machine, witness: Witness) -> None:
         self._maker = maker
         self._machine = machine
         self._witness = witness
-        self._blobs = blobs
         self.unavailable: Unavailable | None = None
         self.capture_fails: str | None = None
         self.removal: RemovalFailed | None = None
@@ -50,7 +47,6 @@ class FakeWorkspace:
         self._machine.trees[intent.path] = {}
         self._machine.fuse.pass_by("workspace.created")
         git = self._maker == "git"
-        manifest = self._blobs.put(f"manifest of {intent.path.name}".encode())
         return WorktreeMade(
             kind="linked" if git else "directory",
             path=str(intent.path),
@@ -61,8 +57,8 @@ class FakeWorkspace:
             synced=1,
             skipped=0,
             deleted=0,
-            patch=self._blobs.put(b"synced work"),
-            manifest=manifest,
+            patch=b"synced work",
+            manifest=f"manifest of {intent.path.name}".encode(),
         )
 
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
@@ -82,7 +78,7 @@ class FakeWorkspace:
         text = b"".join(f"+{name}\n".encode() + data for name, data in sorted(files.items()))
         self._machine.fuse.pass_by("workspace.captured")
         return PatchMade(
-            patch=self._blobs.put(text),
+            patch=text,
             tree="d1" * 20,
             files=len(files),
             insertions=len(files),
@@ -105,8 +101,6 @@ class FakeWorkspace:
     def _check_same(self, intent: WorktreeIntent, made: WorktreeMade) -> None:
         assert str(intent.path) == made.path
         assert made.kind == ("linked" if self._maker == "git" else "directory")
-        assert made.manifest == Blob(made.manifest.digest, made.manifest.size)
-        assert self._blobs.read(made.manifest.digest)
 
 
 __all__ = ["FakeWorkspace"]

@@ -97,8 +97,8 @@ class World:
         store = self.journal.store
         self.journal.store = cast("Store", BreakableStore(store, self.machine.fuse))
         self.blobs = MemoryBlobs(self.machine.files, store.blob_row)
-        self.git = FakeWorkspace("git", self.machine, self.events, self.blobs)
-        self.plain = FakeWorkspace("plain", self.machine, self.events, self.blobs)
+        self.git = FakeWorkspace("git", self.machine, self.events)
+        self.plain = FakeWorkspace("plain", self.machine, self.events)
         self.files = FakeFiles(self.machine, self.events)
         self.environment = dict(CALLER)
         self.made: list[FakeSandbox] = []

@@ -29,8 +29,9 @@ from tests.ledger.stories import (
     requested,
 )
 
+STORED = Blob("aa", 20)
 PATCH = PatchMade(
-    patch=Blob("aa", 20),
+    patch=b"patch",
     tree="d1",
     files=3,
     insertions=2,
@@ -65,7 +66,7 @@ def test_a_patch_is_recorded_as_it_was_reported() -> None:
             patch=BlobName("aa", 20), tree="d1", commits=("c1", "c2"), ref="refs/gesta/x"
         ),
     )
-    assert expected == record_patch(PATCH, ending=True)
+    assert expected == record_patch(PATCH, STORED, ending=True)
 
 
 def test_an_artifact_is_recorded_with_its_path() -> None:

@@ -41,8 +41,9 @@ MADE = WorktreeMade(
     skipped=2,
     deleted=1,
     patch=None,
-    manifest=Blob("ab", 12, b"x"),
+    manifest=b"manifest",
 )
+MANIFEST = Blob("ab", 12, b"x")
 NO_KEY = Unavailable(reason="no_key", message="E2B_API_KEY is not set")
 BROKE = Unavailable(reason="outage", message="it broke", unknown_effect=True)
 TOO_WEAK = Unavailable(reason="not_permitted", message="it would lose network")
@@ -91,7 +92,7 @@ def test_a_worktree_is_recorded_as_it_was_reported() -> None:
             manifest=BlobName("ab", 12),
         ),
     )
-    assert expected == create_worktree(given_that(OPENED), MADE)
+    assert expected == create_worktree(given_that(OPENED), MADE, patch=None, manifest=MANIFEST)
 
 
 def test_a_sandbox_is_numbered_after_those_before_it() -> None:
@@ -122,7 +123,7 @@ def test_nothing_is_made_but_in_an_open_run(run: Run) -> None:
     """Before the opening, under a command and from the ending on, nothing new is made."""
     made = SandboxMade(kind="local", id="x", isolation=HAD, lifetime="run", persists=())
     with pytest.raises(MoveIllegal):
-        create_worktree(run, MADE)
+        create_worktree(run, MADE, patch=None, manifest=MANIFEST)
     with pytest.raises(MoveIllegal):
         create_sandbox(run, made)
 

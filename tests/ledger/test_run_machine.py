@@ -50,9 +50,10 @@ USAGE = Usage(duration_us=3)
 RIPE = 12
 WORKTREE = WorktreeMade(
     kind="linked", path="/w", git_dir=None, branch=None, base_commit=None, tree="d0", synced=0,
-    skipped=0, deleted=0, patch=None, manifest=Blob("ab", 1),
+    skipped=0, deleted=0, patch=None, manifest=b"m",
 )  # fmt: skip
-PATCH = PatchMade(patch=Blob("aa", 2), tree="d1", files=1, insertions=1, deletions=0, untracked=0)
+STORED = Blob("aa", 2)
+PATCH = PatchMade(patch=b"pp", tree="d1", files=1, insertions=1, deletions=0, untracked=0)
 
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(
@@ -112,7 +113,9 @@ class RunMachine(RecordedRun):
 
     @rule()
     def create_worktree(self) -> None:
-        deciding = lambda: decide.create_worktree(self.run, WORKTREE)  # noqa: E731
+        deciding = lambda: decide.create_worktree(  # noqa: E731
+            self.run, WORKTREE, patch=None, manifest=STORED
+        )
         if self.attempt(e.WorktreeCreated, deciding):
             self.things["worktree", self.run.made("worktree")] = "live"
 
@@ -224,7 +227,7 @@ class RunMachine(RecordedRun):
     @precondition(lambda self: e.PatchCaptured in LEGAL[self.run.phase])
     @rule(ending=st.booleans())
     def capture_patch(self, ending: bool) -> None:
-        self.record(decide.record_patch(PATCH, ending=ending and self.is_ripe()))
+        self.record(decide.record_patch(PATCH, STORED, ending=ending and self.is_ripe()))
 
     @precondition(lambda self: e.ArtifactStored in LEGAL[self.run.phase] and self.is_ripe())
     @rule()
