@@ -45,6 +45,8 @@ class Execution:
         self._began = 0.0
         self._outputs: dict[int, Callable[[bytes], None]] = {}
         self._end: list[bytes] | None = None
+        # Descriptors that are the supervisor's once they are sent.
+        self._lent: list[int] = []
 
     def run(self) -> Outcome:
         """
@@ -56,9 +58,10 @@ class Execution:
         if self._is_cancelled():
             return Cancelled(usage=Usage(duration_us=0), signal=self._asked_by())
         try:
-            request = _encode(command)
+            request = self._request(encode(command))
             self._input = open_input(command.stdin)
         except (ValueError, OSError) as error:
+            self._release()
             return NotStarted(reason="failed", message=f"cannot start command: {error}")
         try:
             return self._follow(request)
@@ -67,6 +70,14 @@ class Execution:
             raise
         finally:
             self._release()
+
+    def _request(self, fields: list[bytes]) -> list[bytes]:
+        """Return what the supervisor is to run, for the command's own *fields*."""
+        return fields
+
+    def _arrange(self, out: int, err: int, given: list[int]) -> list[int]:
+        """Return the descriptors that go with the request, in the order it has them."""
+        return [out, err, *given]
 
     def _follow(self, request: list[bytes]) -> Outcome:
         try:
@@ -88,16 +99,17 @@ class Execution:
             pairs[0][0]: self._command.stdout,
             pairs[1][0]: self._command.stderr,
         }
-        passed = [writable for _, writable in pairs]
+        out, err = (writable for _, writable in pairs)
+        self._lent += [out, err]
         given = [] if self._input is None else [self._input.descriptor]
         self._began = time.monotonic()
         if self._command.time_limit_s is not None:
             self._deadline = self._began + self._command.time_limit_s
+        descriptors = self._arrange(out, err, given)
         try:
-            self._supervisor.send(b"run", *request, descriptors=[*passed, *given])
+            self._supervisor.send(b"run", *request, descriptors=descriptors)
         finally:
-            for descriptor in passed:
-                os.close(descriptor)
+            self._release_lent()
 
     def _step(self) -> None:
         """Wait for whatever comes first and do it."""
@@ -182,6 +194,10 @@ class Execution:
         except ValueError as error:
             raise SupervisorGone("the supervisor cannot be understood") from error
         usage = Usage(duration_us=duration_us, cpu_us=cpu_us, peak_memory_kb=peak_kb)
+        return self._ended(status, usage, kills)
+
+    def _ended(self, status: int, usage: Usage, kills: int) -> Outcome:
+        """Return what a wait *status* means, and *kills* by the memory limit (waitpid(2))."""
         if self._ending == "timed out":
             return TimedOut(usage=usage)
         if self._ending == "cancelled":
@@ -203,14 +219,17 @@ class Execution:
         if stage != "executable":
             return NotStarted(reason="failed", message=f"cannot start {executable!r}: {why}")
         message = f"cannot execute {executable!r}: {why}"
-        exists = os.path.exists(os.path.join(self._command.cwd, executable))
         if number in (errno.EACCES, errno.ENOEXEC, errno.EPERM):
             return NotStarted(reason="not_executable", message=message)
-        if number == errno.ENOENT and exists:
+        if number == errno.ENOENT and self._has_executable():
             message = f"cannot execute {executable!r}: its interpreter is missing"
             return NotStarted(reason="not_executable", message=message)
         missing = number in (errno.ENOENT, errno.ENOTDIR)
         return NotStarted(reason="not_found" if missing else "failed", message=message)
+
+    def _has_executable(self) -> bool:
+        """Say whether the file that could not be executed is there."""
+        return os.path.exists(os.path.join(self._command.cwd, self._command.executable))
 
     def _is_cancelled(self) -> bool:
         if self._cancellation is None:
@@ -241,14 +260,24 @@ class Execution:
             os.close(descriptor)
         self._outputs = {}
 
+    def _release_lent(self) -> None:
+        for descriptor in self._lent:
+            os.close(descriptor)
+        self._lent = []
+
     def _release(self) -> None:
         self._release_outputs()
+        self._release_lent()
         if self._input is not None:
             self._input.discard()
 
 
-def _encode(command: Command) -> list[bytes]:
-    """Return the fields of the request; raises `ValueError` for what no command can be given."""
+def encode(command: Command) -> list[bytes]:
+    """
+    Return executable, directory, marks, packed arguments and packed environment of a command.
+
+    Raises `ValueError` for what no command can be given.
+    """
     if not command.argv:
         raise ValueError("no argument, not even its name")
     arguments = [os.fsencode(argument) for argument in command.argv]

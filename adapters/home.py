@@ -75,7 +75,7 @@ def open_home(environment: Mapping[str, str]) -> Home:
 
     Raises `HomeRefused`, before anything is made in a place that is not fit for it.
     """
-    path = _locate(environment)
+    path = locate_home(environment)
     _check_checkout(path)
     try:
         _make(path)
@@ -99,7 +99,8 @@ def home_id(home: Home) -> str:
         raise HomeRefused(f"cannot read home id {path}: it is not a UUID") from error
 
 
-def _locate(environment: Mapping[str, str]) -> Path:
+def locate_home(environment: Mapping[str, str]) -> Path:
+    """Return where the home that *environment* names is, or would be."""
     if named := environment.get("GESTA_HOME"):
         return Path(os.path.abspath(named))
     state = environment.get("XDG_STATE_HOME", "")

@@ -37,7 +37,7 @@ def init_git_worktree(
     task_id: str, run_id: str, run_path: Path, trace_id: str | None = None
 ) -> Path:
     """Return the worktree of a run, opening the run in *run_path* if it is not open yet."""
-    return _ledger().workspace(_open(task_id, run_id, trace_id, run_path=run_path))
+    return shared_ledger().workspace(open_detached(task_id, run_id, trace_id, run_path=run_path))
 
 
 def cleanup_git_worktree(worktree_path: Path, trace_id: str | None = None) -> None:
@@ -47,7 +47,7 @@ def cleanup_git_worktree(worktree_path: Path, trace_id: str | None = None) -> No
     Raises `WorkspaceError` for any other directory, and deletes nothing then.
     """
     path = Path(worktree_path)
-    ledger = _ledger()
+    ledger = shared_ledger()
     if ledger.journal.load(path.name).phase is Phase.NEW or ledger.workspace(path.name) != path:
         raise WorkspaceError(f"cannot clean up {worktree_path}: it is no run's worktree")
     _close(path.name, trace_id)
@@ -58,8 +58,8 @@ def init_run_structure(
 ) -> Path:
     """Open a run and return its directory, with `artifacts` and `journal` in it."""
     overrides = NOTHING if use_git_worktree else Overrides(no_worktree=True)
-    stream = _open(task_id, run_id, trace_id, overrides=overrides)
-    run_path = _ledger().workspace(stream).parent
+    stream = open_detached(task_id, run_id, trace_id, overrides=overrides)
+    run_path = shared_ledger().workspace(stream).parent
     for name in ("artifacts", "journal"):
         (run_path / name).mkdir(exist_ok=True)
     return run_path
@@ -76,7 +76,7 @@ def run_command(
 
     Raises `CommandNotAllowed` (a `PermissionError`), `IsolationRefused`.
     """
-    with _ledger().resume(_open_context(ctx), caller_trace=ctx.trace_id) as run:
+    with shared_ledger().resume(_open_context(ctx), caller_trace=ctx.trace_id) as run:
         result = run.execute(cmd, cwd=None if cwd is None else str(cwd), timeout=timeout)
         return subprocess.CompletedProcess(
             list(cmd),
@@ -88,18 +88,19 @@ def run_command(
 
 def write_file(path: Path | str, content: str, ctx: RunContext) -> None:
     """Write a file of the run's workspace; raises `FileRefused` (a `PermissionError`)."""
-    with _ledger().resume(_open_context(ctx), caller_trace=ctx.trace_id) as run:
+    with shared_ledger().resume(_open_context(ctx), caller_trace=ctx.trace_id) as run:
         run.write_file(str(path), content.encode())
 
 
 def read_file(path: Path | str, ctx: RunContext) -> str:
     """Return a file of the run's workspace as text; raises `FileRefused`."""
-    with _ledger().resume(_open_context(ctx), caller_trace=ctx.trace_id) as run:
+    with shared_ledger().resume(_open_context(ctx), caller_trace=ctx.trace_id) as run:
         return run.read_file(str(path)).decode(errors="replace")
 
 
 @cache
-def _ledger() -> Ledger:
+def shared_ledger() -> Ledger:
+    """Return the ledger that `open_ledger` finds, opened once and closed when the process ends."""
     from adapters.wiring import open_ledger
 
     atexit.register(_close_all)
@@ -107,10 +108,10 @@ def _ledger() -> Ledger:
 
 
 def _open_context(ctx: RunContext) -> str:
-    return _open(ctx.task_id, ctx.run_id, ctx.trace_id, run_path=ctx.run_path)
+    return open_detached(ctx.task_id, ctx.run_id, ctx.trace_id, run_path=ctx.run_path)
 
 
-def _open(
+def open_detached(
     task: str,
     run: str,
     trace: str | None,
@@ -118,7 +119,8 @@ def _open(
     run_path: Path | None = None,
     overrides: Overrides = NOTHING,
 ) -> str:
-    ledger = _ledger()
+    """Return the stream of a detached run of ours, opening it if it is not open yet."""
+    ledger = shared_ledger()
     try:
         return ledger.find(f"{task}/{run}")
     except RunNotFound:
@@ -135,7 +137,7 @@ def _open(
 
 
 def _close(stream: str, trace: str | None = None) -> None:
-    with _ledger().resume(stream, caller_trace=trace) as run:
+    with shared_ledger().resume(stream, caller_trace=trace) as run:
         run.close()
     _opened_here.pop(stream, None)
 
@@ -145,4 +147,4 @@ def _close_all() -> None:
         # What cannot be closed now is on record as open, and recovery closes it.
         with contextlib.suppress(GestaError):
             _close(stream)
-    _ledger().close()
+    shared_ledger().close()

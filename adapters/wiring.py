@@ -75,6 +75,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     from adapters.git_worktree import GitWorkspace
     from adapters.locks import FlockRunLock
     from adapters.plain_directory import PlainDirectory
+    from adapters.redaction import RuleRedactor
     from adapters.workspace_files import WorkspaceFiles
 
     blobs = Blobs(home.blobs, rows=journal.store.blob_row)
@@ -84,6 +85,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
         "plain": PlainDirectory(home.path),
         "files": WorkspaceFiles(),
         "locks": FlockRunLock(home.locks),
+        "redactor": RuleRedactor,
         "sandboxes": lambda kind: make_sandbox(kind, environment),
         "workspaces": home.workspaces,
     }
@@ -105,8 +107,22 @@ def make_sandbox(kind: str, environment: Mapping[str, str]) -> Sandbox | Unavail
         from adapters.local_sandbox import LocalSandbox
 
         return LocalSandbox()
-    if kind == "e2b" and not environment.get("E2B_API_KEY"):
-        return Unavailable(reason="no_key", message="E2B_API_KEY is not set")
+    if kind == "bubblewrap":
+        from adapters.bubblewrap_sandbox import BubblewrapSandbox
+        from adapters.home import locate_home
+
+        return BubblewrapSandbox(locate_home(environment), environment)
+    if kind == "docker":
+        from adapters.docker_sandbox import DockerSandbox
+        from adapters.home import locate_home
+
+        return DockerSandbox(locate_home(environment), environment)
+    if kind == "e2b":
+        if not environment.get("E2B_API_KEY"):
+            return Unavailable(reason="no_key", message="E2B_API_KEY is not set")
+        from adapters.e2b_sandbox import E2BSandbox
+
+        return E2BSandbox(environment)
     return _plugged_in(kind)
 
 

@@ -59,6 +59,15 @@ class WorkspaceFiles:
             if any(_matches(path, pattern) for pattern in patterns):
                 yield path
 
+    def fingerprint(self, root: Path, path: str) -> str | None:
+        """Return a digest of what is at *path* and below it, `None` of nothing."""
+        from adapters.fingerprint import fingerprint
+
+        try:
+            return fingerprint(root, path)
+        except OSError as error:
+            return f"unreadable: {error.strerror}"
+
     def make_directory(self, root: Path, path: str) -> None:
         """Make a directory below *root* if it is not there."""
         if not path:

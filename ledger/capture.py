@@ -1,30 +1,62 @@
 """What is kept of a command's streams while they run: the first bytes, the rest counted.
 
-Rule: the caller sees every byte as it comes; the store keeps up to the policy's limit.
+Rule 1: the caller sees every byte as it comes; the store keeps up to the policy's limit.
+Rule 2: secrets are taken out before anything is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ledger.outcomes import Blob, Captured, Output
 from ledger.ports import BlobSink, BlobStore
+from ledger.redaction import RedactingStream, Redactor
 
 Live = Callable[[bytes], None]
+
+
+class _Stream:
+    """One stream: shown as it is, kept without its secrets."""
+
+    def __init__(self, sink: BlobSink, redaction: RedactingStream, live: Live | None) -> None:
+        self._sink = sink
+        self._redaction = redaction
+        self._live = live
+        self._total = 0
+
+    def write(self, data: bytes) -> None:
+        self._total += len(data)
+        self._sink.write(self._redaction.feed(data))
+        if self._live is not None:
+            self._live(data)
+
+    def finish(self) -> Captured:
+        self._sink.write(self._redaction.finish())
+        kept = self._sink.finish()
+        return Captured(self._total, kept.blob, kept.truncated, dict(self._redaction.counts))
+
+    def discard(self) -> None:
+        self._sink.discard()
 
 
 class Capture:
     """The streams of one command. *limit* is in bytes, of each stream."""
 
     def __init__(
-        self, blobs: BlobStore, limit: int | None, stdout: Live | None, stderr: Live | None
+        self,
+        blobs: BlobStore,
+        redactor: Redactor,
+        limit: int | None,
+        stdout: Live | None,
+        stderr: Live | None,
     ) -> None:
-        self._stdout = blobs.sink(limit)
-        self._stderr = blobs.sink(limit)
-        self._stdin = blobs.sink(limit)
+        self._rule_set = redactor.digest
+        self._stdout, self._stderr, self._stdin = (
+            _Stream(blobs.sink(limit), redactor.stream(), live) for live in (stdout, stderr, None)
+        )
         self._kept_stdin = False
-        self.stdout = _tee(self._stdout, stdout)
-        self.stderr = _tee(self._stderr, stderr)
+        self.stdout = self._stdout.write
+        self.stderr = self._stderr.write
 
     def stdin(self, data: bytes) -> None:
         """Keep what the command was given to read."""
@@ -33,27 +65,31 @@ class Capture:
 
     def finish(self) -> Output:
         """Make what was kept durable, or hand it back as rows, and say what it is."""
-        stdin: Captured | None = self._stdin.finish() if self._kept_stdin else None
-        return Output(stdout=self._stdout.finish(), stderr=self._stderr.finish(), stdin=stdin)
+        return Output(
+            stdout=self._stdout.finish(),
+            stderr=self._stderr.finish(),
+            stdin=self._stdin.finish() if self._kept_stdin else None,
+            rule_set=self._rule_set,
+        )
 
     def discard(self) -> None:
         """Forget everything."""
-        for sink in (self._stdout, self._stderr, self._stdin):
-            sink.discard()
+        for stream in (self._stdout, self._stderr, self._stdin):
+            stream.discard()
+
+
+def store_clean(
+    blobs: BlobStore, redactor: Redactor, chunks: Iterable[bytes]
+) -> tuple[Blob, dict[str, int]]:
+    """Store *chunks* without their secrets; return the blob, and what was taken out by rule."""
+    stream = _Stream(blobs.sink(), redactor.stream(), None)
+    for chunk in chunks:
+        stream.write(chunk)
+    captured = stream.finish()
+    return captured.blob or blobs.put(b""), captured.redactions
 
 
 def blobs_of(output: Output) -> list[Blob]:
     """Return the blobs that an event naming *output* needs stored with it."""
     streams = (output.stdout, output.stderr, output.stdin)
     return [stream.blob for stream in streams if stream and stream.blob]
-
-
-def _tee(sink: BlobSink, live: Live | None) -> Live:
-    if live is None:
-        return sink.write
-
-    def write(data: bytes) -> None:
-        sink.write(data)
-        live(data)
-
-    return write

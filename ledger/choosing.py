@@ -6,6 +6,8 @@ Rule 2: what was tried, and what is lost, is on record before the first command 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from ledger import decide
@@ -13,6 +15,7 @@ from ledger import events as e
 from ledger.decide import Attempted
 from ledger.errors import IsolationRefused
 from ledger.isolation import AXES, Axis, Isolation, lost
+from ledger.ostext import to_os
 from ledger.outcomes import Removed, SandboxMade, Unavailable
 from ledger.overrides import wanted_kinds
 from ledger.ports import Sandbox, SandboxWish
@@ -32,18 +35,31 @@ def choose_sandbox(session: Session) -> Choice:
     """
     Make the run's sandbox, or take hold again of the one that an earlier process made.
 
-    Raises `IsolationRefused`, with the refusal on record, if nothing permitted could be had.
+    Raises `IsolationRefused`, with the refusal on record, if nothing permitted could be had, and
+    `MoveIllegal` if the sandbox is found gone and the policy lets no other take its place.
     """
     held = session.run.holding("sandbox")
-    kinds = wanted_kinds(session.intent.rules)
     attempts: list[Attempted] = []
-    for kind in (held.kind, *kinds) if held else kinds:
+    if held and held.state == "live":
+        got = _take_hold(session, held)
+        if not isinstance(got, Unavailable):
+            return Choice(*got, _events(session, got[1], (), held))
+        session.record(decide.lose_sandbox)
+        decide.begin_command(session.run)
+        attempts.append(Attempted(held.kind, got))
+    elif held and held.state == "lost":
+        gone = Unavailable(reason="outage", message="it was lost", unknown_effect=True)
+        attempts.append(Attempted(held.kind, gone))
+    lost_kind = attempts[0].kind if attempts else None
+    for kind in wanted_kinds(session.intent.rules):
+        # What was lost is not silently had again: the next one takes its place, on record.
+        if kind == lost_kind:
+            continue
         got = _attempt(session, kind)
         if isinstance(got, Unavailable):
             attempts.append(Attempted(kind, got))
             continue
-        sandbox, made = got
-        return Choice(sandbox, made, _events(session, made, tuple(attempts), held))
+        return Choice(*got, _events(session, got[1], tuple(attempts), None))
     raise _refuse(session, tuple(attempts))
 
 
@@ -68,7 +84,8 @@ def _events(
         events.append(decide.record_cleanup(held, Removed(), name=held.id, ending=False))
     weaker = lost(session.intent.asked, made.isolation)
     if weaker or made.kind != session.intent.sandbox_wanted:
-        events.append(_fall_back(session, made, attempts, weaker))
+        cause = "machine" if held else _cause(session, attempts)
+        events.append(_fall_back(session, made, attempts, weaker, cause))
     return (*events, decide.create_sandbox(session.run, made))
 
 
@@ -80,15 +97,42 @@ def sandbox_wish(session: Session) -> SandboxWish:
     return SandboxWish(
         home_id=session.intent.home,
         stream=session.stream,
-        ordinal=held.ordinal if held else session.run.made("sandbox") + 1,
+        ordinal=held.ordinal if held and held.state == "live" else session.run.made("sandbox") + 1,
         workspace=session.root,
         filesystem=asked.filesystem,
         network=asked.network,
         limits=asked.limits,
         image=texts.image if texts else None,
         read_only=texts.read_only if texts else (),
+        git_dirs=_git_dirs(session),
+        protected=texts.protected if texts else (),
         lifetime_s=rules.idle_limit,
     )
+
+
+def _git_dirs(session: Session) -> tuple[Path, ...]:
+    """Return what git reads outside the worktree: all of its directory, or a clone's objects."""
+    worktree, made = session.worktree, session.worktree_text
+    repository = session.text.repository if session.text else None
+    if worktree is None or made is None or repository is None:
+        return ()
+    common_dir = Path(to_os(repository.common_dir))
+    if worktree.kind == "clone":
+        return (common_dir / "objects",)
+    return (common_dir, Path(to_os(made.git_dir))) if made.git_dir else ()
+
+
+def _take_hold(session: Session, held: Holding) -> tuple[Sandbox, SandboxMade] | Unavailable:
+    sandbox = session.hands.sandboxes(held.kind)
+    if isinstance(sandbox, Unavailable):
+        return sandbox
+    made = sandbox.attach(sandbox_wish(session), held.id)
+    if not isinstance(made, Unavailable) and (too_weak := _too_weak(session, made.isolation)):
+        made = too_weak
+    if isinstance(made, Unavailable):
+        sandbox.close()
+        return made
+    return sandbox, made
 
 
 def _attempt(session: Session, kind: str) -> tuple[Sandbox, SandboxMade] | Unavailable:
@@ -105,7 +149,11 @@ def _attempt(session: Session, kind: str) -> tuple[Sandbox, SandboxMade] | Unava
         return too_weak
     made = sandbox.create(wish)
     if isinstance(made, Unavailable):
-        sandbox.close()
+        if made.unknown_effect:
+            # It may exist: looked for, by what it was marked with, when the run ends.
+            session.unclear.append(sandbox)
+        else:
+            sandbox.close()
         return made
     # What was made is judged again: a machine may give less than it seemed to.
     if too_weak := _too_weak(session, made.isolation):
@@ -122,14 +170,21 @@ def _too_weak(session: Session, had: Isolation) -> Unavailable | None:
     return Unavailable(reason="not_permitted", message=f"it would lose {words}")
 
 
-def _fall_back(
-    session: Session, made: SandboxMade, attempts: tuple[Attempted, ...], weaker: tuple[Axis, ...]
-) -> e.RunEvent:
-    cause: e.Cause = "machine"
+def _cause(session: Session, attempts: tuple[Attempted, ...]) -> e.Cause:
+    if session.run.holding("sandbox"):
+        return "lost"
     if attempts:
-        cause = "unavailable"
-    elif "sandbox.type" in session.intent.overridden:
-        cause = "override"
+        return "unavailable"
+    return "override" if "sandbox.type" in session.intent.overridden else "machine"
+
+
+def _fall_back(
+    session: Session,
+    made: SandboxMade,
+    attempts: tuple[Attempted, ...],
+    weaker: tuple[Axis, ...],
+    cause: e.Cause,
+) -> e.RunEvent:
     return decide.fall_back(
         session.run,
         "sandbox",

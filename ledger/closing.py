@@ -9,12 +9,14 @@ Rule 3: closing again goes on where an earlier close stopped.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
 import msgspec
 
 from ledger import decide
 from ledger import events as e
+from ledger.capture import store_clean
 from ledger.errors import GestaError, StoreError, WorkspaceError
 from ledger.ostext import to_os
 from ledger.outcomes import (
@@ -84,6 +86,26 @@ def _complete(
     ]
 
 
+def capture_between(session: Session) -> None:
+    """
+    Capture what a command changed, where the policy lets a lost sandbox be replaced.
+
+    What was captured last counts. A capture that fails leaves the earlier one, and the run goes on.
+    """
+    made = worktree_made(session)
+    if session.intent.rules.on_lost != "fallback" or made is None:
+        return
+    with contextlib.suppress(WorkspaceError):
+        captured = session.hands.workspace(made.kind).capture(session.worktree_intent(), made)
+        if captured.tree != (session.captured_tree or made.tree):
+            session.captured_tree = captured.tree
+            patch, redactions = session.store(captured.patch)
+            session.record(
+                lambda run: [decide.record_patch(captured, patch, redactions, ending=False)],
+                blobs=[patch],
+            )
+
+
 def _capture(session: Session) -> RemovalFailed | None:
     if session.run.phase is Phase.ENDING or not (session.run.commands or session.run.files):
         return None
@@ -92,28 +114,24 @@ def _capture(session: Session) -> RemovalFailed | None:
         return RemovalFailed(reason="not_captured", message="where the worktree is was erased")
     try:
         captured = session.hands.workspace(made.kind).capture(session.worktree_intent(), made)
-        artifacts = list(_store_artifacts(session))
+        artifacts = _store_artifacts(session)
     except WorkspaceError as error:
         return RemovalFailed(reason="not_captured", message=str(error))
-    patch = session.hands.blobs.put(captured.patch)
+    patch, redactions = session.store(captured.patch)
     events = [
-        decide.record_patch(captured, patch, ending=True),
-        *(decide.record_artifact(path, blob) for path, blob in artifacts),
+        decide.record_patch(captured, patch, redactions, ending=True),
+        *(decide.record_artifact(*artifact) for artifact in artifacts),
     ]
-    session.record(lambda run: events, blobs=[patch, *(blob for _, blob in artifacts)])
+    session.record(lambda run: events, blobs=[patch, *(blob for _, blob, _ in artifacts)])
     return None
 
 
-def _store_artifacts(session: Session) -> list[tuple[str, Blob]]:
-    texts, files = session.rule_texts, session.hands.files
-    stored: list[tuple[str, Blob]] = []
-    for path in files.find(session.root, texts.artifacts if texts else ()):
-        sink = session.hands.blobs.sink()
-        for chunk in files.chunks(session.root, path):
-            sink.write(chunk)
-        blob = sink.finish().blob
-        stored.append((path, blob or session.hands.blobs.put(b"")))
-    return stored
+def _store_artifacts(session: Session) -> list[tuple[str, Blob, dict[str, int]]]:
+    texts, files, root = session.rule_texts, session.hands.files, session.root
+    return [
+        (path, *store_clean(session.hands.blobs, session.redactor, files.chunks(root, path)))
+        for path in files.find(root, texts.artifacts if texts else ())
+    ]
 
 
 def _clean_up(
@@ -124,6 +142,7 @@ def _clean_up(
     closed = close_sandbox(session, sandbox)
     if sandbox is not None:
         results.append((sandbox, closed, sandbox.id))
+    results += _close_unclear(session)
     worktree = session.run.holding("worktree")
     if worktree is None or (kept is None and session.run.keeps_worktree(outcome)):
         return results
@@ -137,14 +156,27 @@ def close_sandbox(session: Session, holding: Holding | None) -> Removed | Remova
     for prepared in session.prepared.values():
         prepared.close()
     session.prepared.clear()
-    hand = session.sandbox
-    session.sandbox = None
-    if hand is None and holding is not None:
-        found = session.hands.sandboxes(holding.kind)
-        if isinstance(found, Unavailable):
-            return RemovalFailed(reason="failed", message=found.message)
-        hand = found
-    return Removed() if hand is None else hand.close()
+    hand, session.sandbox = session.sandbox, None
+    if hand is not None:
+        return hand.close()
+    if holding is None:
+        return Removed()
+    found = session.hands.sandboxes(holding.kind)
+    if isinstance(found, Unavailable):
+        return RemovalFailed(reason="failed", message=found.message)
+    return found.remove(holding.id)
+
+
+def _close_unclear(session: Session) -> list[tuple[Holding, Removed | RemovalFailed, str]]:
+    """End what may have come to be though its making was not answered; return the failures."""
+    ordinal = session.run.made("sandbox") + 1
+    results = [(hand.kind, hand.close()) for hand in session.unclear]
+    session.unclear.clear()
+    return [
+        (Holding("sandbox", ordinal, kind, "", "live"), result, "made without an answer")
+        for kind, result in results
+        if isinstance(result, RemovalFailed)
+    ]
 
 
 def _remove_worktree(session: Session) -> Removed | RemovalFailed:

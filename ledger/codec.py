@@ -49,6 +49,7 @@ TOPICS: dict[str, type[Event]] = {
     "file.written.1": e.FileWritten,
     "ledger.created.1": e.LedgerCreated,
     "patch.captured.1": e.PatchCaptured,
+    "protected_path.changed.1": e.ProtectedPathChanged,
     "run.abandoned.1": e.RunAbandoned,
     "run.completed.1": e.RunCompleted,
     "run.opened.1": e.RunOpened,

@@ -13,8 +13,10 @@ from ledger import events as e
 from ledger.allowlist import Denial, check_argv, permits
 from ledger.capture import Capture, Live, blobs_of
 from ledger.choosing import choose_sandbox
+from ledger.closing import capture_between
 from ledger.decide import CommandWanted
 from ledger.errors import CommandNotAllowed, MoveIllegal
+from ledger.guarding import fingerprints, record_changes
 from ledger.isolation import Isolation
 from ledger.ostext import check_os, from_os
 from ledger.outcomes import Blob, Lost, NotStarted, Outcome, Output
@@ -22,7 +24,6 @@ from ledger.overrides import check_variable_set
 from ledger.ports import Cancellation, Command, Input, Sandbox
 from ledger.recorded import Recorded
 from ledger.rules import RuleTexts
-from ledger.secret_names import WITHHELD, looks_secret
 from ledger.session import Session
 from ledger.surroundings import Surroundings, directory_of, environment, surround
 
@@ -104,7 +105,8 @@ def _request(
     denial: Denial | None,
 ) -> Recorded:
     """Record the intent, or its denial, together with the sandbox that was made for it."""
-    text, blobs = _text(session, wanted, command)
+    session.redactor = session.redactor.knowing(command.env)
+    text, blobs, redactions = _text(session, wanted, command)
     requested = decide.request_command(
         session.run,
         CommandWanted(
@@ -115,6 +117,7 @@ def _request(
             time_limit=command.time_limit,
             sandbox=session.run.made("sandbox") + sum(map(_creates, made)),
             had=had,
+            redactions=redactions,
             text=text,
         ),
         denial,
@@ -164,7 +167,8 @@ def _run(
 ) -> Finished:
     limits = session.intent.rules.limits
     limit = None if limits.output_mb is None else limits.output_mb * _MEBIBYTE
-    capture = Capture(session.hands.blobs, limit, wanted.stdout, wanted.stderr)
+    capture = Capture(session.hands.blobs, session.redactor, limit, wanted.stdout, wanted.stderr)
+    guarded = fingerprints(session)
     outcome = _perform(sandbox, wanted, command, capture, cancellation)
     output = capture.finish()
     requested = record.event
@@ -180,6 +184,8 @@ def _run(
     if isinstance(outcome, Lost):
         session.sandbox = None
         sandbox.close()
+    record_changes(session, requested.command, guarded, record.id)
+    capture_between(session)
     return Finished(requested.command, outcome, output)
 
 
@@ -220,8 +226,10 @@ def _creates(event: e.RunEvent) -> bool:
 
 def _text(
     session: Session, wanted: Execute, command: Surroundings
-) -> tuple[e.CommandText, list[Blob]]:
-    argv = tuple(from_os(argument) for argument in wanted.argv)
+) -> tuple[e.CommandText, list[Blob], dict[str, int]]:
+    redactor = session.redactor
+    words, variables = redactor.argv(wanted.argv), redactor.environment(command.env)
+    argv = tuple(from_os(word) for word in words.value)
     encoded = msgspec.json.encode(argv)
     blob = session.hands.blobs.put(encoded) if len(encoded) > _LARGEST_ARGV else None
     executable = command.executable
@@ -230,13 +238,16 @@ def _text(
         argv_blob=decide.blob_name(blob),
         cwd=from_os(str(command.cwd)),
         executable=None if executable is None else from_os(executable),
-        env={
-            name: WITHHELD if looks_secret(name) else from_os(value)
-            for name, value in command.env.items()
-        },
-        step=wanted.step,
+        env={name: from_os(value) for name, value in variables.value.items()},
+        step=None if wanted.step is None else redactor.text(wanted.step).value,
+        rule_set=redactor.digest,
+        left_alone=redactor.left_alone,
     )
-    return text, [blob] if blob else []
+    return text, [blob] if blob else [], _sum(words.counts, variables.counts)
+
+
+def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {rule: one.get(rule, 0) + other.get(rule, 0) for rule in (*one, *other)}
 
 
 def _stdin_kind(wanted: Execute) -> e.StdinKind:

@@ -13,15 +13,16 @@ import msgspec
 from ledger.journal import Journal
 from ledger.outcomes import Unavailable
 from ledger.ports import BlobStore, Clock, Files, Randomness, RunLock, Sandbox, Workspace
+from ledger.redaction import Redactor
 
 
 class Hands(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a run is done with.
 
-    *sandboxes* makes a sandbox of a kind, or says why there is none of that kind here;
-    *environment* is the caller's own; *told* is what commands within the ledger's reach are told
-    of it, so that a `gesta` of theirs finds it.
+    *redactor* makes one for a policy's patterns. *sandboxes* makes a sandbox of a kind, or says
+    why there is none of that kind here; *environment* is the caller's own; *told* is what commands
+    within the ledger's reach are told of it, so that a `gesta` of theirs finds it.
     """
 
     journal: Journal
@@ -30,6 +31,7 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     plain: Workspace
     files: Files
     locks: RunLock
+    redactor: Callable[[tuple[str, ...]], Redactor]
     sandboxes: Callable[[str], Sandbox | Unavailable]
     clock: Clock
     randomness: Randomness

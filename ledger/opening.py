@@ -41,6 +41,7 @@ from ledger.recorded import Provenance, Recorded, Said
 from ledger.rules import Rules
 from ledger.run import Run
 from ledger.session import Listener, Session
+from ledger.withholding import withhold
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,17 +98,23 @@ def open_run(
         if wanted.mode == "held":
             prepare_sandbox(session)
         made = _make_workspace(session, survey)
-        manifest = hands.blobs.put(made.manifest)
-        patch = None if made.patch is None else hands.blobs.put(made.patch)
-        session.record(
-            lambda run: [decide.create_worktree(run, made, patch=patch, manifest=manifest)],
-            blobs=[manifest, patch] if patch else [manifest],
-        )
+        _record_worktree(session, made)
         hands.files.make_directory(session.root, session.prefix)
     except BaseException as error:
         _give_up(session, error)
         raise
     return session
+
+
+def _record_worktree(session: Session, made: WorktreeMade) -> None:
+    manifest = session.hands.blobs.put(made.manifest)
+    patch, redactions = (None, {}) if made.patch is None else session.store(made.patch)
+    session.record(
+        lambda run: [
+            decide.create_worktree(run, made, patch=patch, manifest=manifest, redactions=redactions)
+        ],
+        blobs=[manifest, patch] if patch else [manifest],
+    )
 
 
 def _give_up(session: Session, error: BaseException) -> None:
@@ -151,7 +158,8 @@ def _record_intent(
             labels=wanted.labels,
         ),
     )
-    said = Said(event=decide.open_run(Run(), opened), occurred=hands.clock.now())
+    clean = withhold(hands.redactor(rules.texts.redact), opened)
+    said = Said(event=decide.open_run(Run(), clean), occurred=hands.clock.now())
     try:
         return hands.journal.append(stream, -1, [said], who)
     except VersionConflict:

@@ -42,11 +42,16 @@ class Blob(msgspec.Struct, frozen=True):
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """What a stream brought: *total* bytes, of which *blob* keeps the first ones."""
+    """
+    What a stream brought: *total* bytes, of which *blob* keeps the first ones.
+
+    *redactions* counts by rule what was taken out before anything was kept.
+    """
 
     total: int
     blob: Blob | None
     truncated: bool
+    redactions: dict[str, int] = {}
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +63,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """What was kept of a command's streams, however it ended."""
+    """
+    What was kept of a command's streams, however it ended.
+
+    *rule_set* is the digest of the rules by which secrets were taken out.
+    """
 
     stdout: Captured
     stderr: Captured
     stdin: Captured | None = None
+    rule_set: str | None = None
 
 
 class Executed(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +122,11 @@ class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SandboxMade(msgspec.Struct, frozen=True, kw_only=True):
-    """A sandbox exists (or will, for each command, where *lifetime* says so)."""
+    """
+    A sandbox exists (or will, for each command, where *lifetime* says so).
+
+    *granted_s* is how long its provider lets it live unused, `None` where there is no provider.
+    """
 
     kind: str
     id: str
@@ -120,6 +134,7 @@ class SandboxMade(msgspec.Struct, frozen=True, kw_only=True):
     lifetime: Literal["run", "command"]
     persists: tuple[Literal["files", "processes"], ...]
     image: str | None = None
+    granted_s: int | None = None
 
 
 class WorktreeMade(msgspec.Struct, frozen=True, kw_only=True):

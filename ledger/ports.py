@@ -147,7 +147,13 @@ class Workspace(Protocol):
 
 
 class SandboxWish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run wants of a sandbox. Ids are for its metadata: nothing else goes there."""
+    """
+    What a run wants of a sandbox. Ids are for its metadata: nothing else goes there.
+
+    *read_only* are directories of the machine that commands may read, *git_dirs* those that the
+    workspace's git reads outside of it. *protected* are paths in the workspace that commands are
+    not to change.
+    """
 
     home_id: str
     stream: str
@@ -158,6 +164,8 @@ class SandboxWish(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     image: str | None = None
     read_only: tuple[str, ...] = ()
+    git_dirs: tuple[Path, ...] = ()
+    protected: tuple[str, ...] = ()
     lifetime_s: int = 86_400
 
 
@@ -222,6 +230,12 @@ class Sandbox(Protocol):
     def create(self, wish: SandboxWish) -> SandboxMade | Unavailable:
         """Create the sandbox; if it cannot be known whether one exists, say so."""
 
+    def attach(self, wish: SandboxWish, id: str) -> SandboxMade | Unavailable:
+        """Take hold of a sandbox that another process made; `Unavailable` if it is gone."""
+
+    def remove(self, id: str) -> Removed | RemovalFailed:
+        """End a sandbox that another process made, and check that it is gone."""
+
     def resolve(self, name: str, cwd: Path, env: dict[str, str]) -> str | None:
         """Return the file that *name* would run inside, with no symbolic link left, or `None`."""
 
@@ -257,6 +271,13 @@ class Files(Protocol):
 
     def chunks(self, root: Path, path: str) -> Iterator[bytes]:
         """Yield a file's content in pieces; raises `WorkspaceError`."""
+
+    def fingerprint(self, root: Path, path: str) -> str | None:
+        """
+        Return a digest of a file, or of a directory with all that is below it, `None` of nothing.
+
+        Names, kinds, modes and contents count; symbolic links are not followed.
+        """
 
     def make_directory(self, root: Path, path: str) -> None:
         """Make a directory below *root* if it is not there."""

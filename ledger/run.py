@@ -60,6 +60,7 @@ _BETWEEN = (
     e.FileWritten,
     e.FileRead,
     e.FileDenied,
+    e.ProtectedPathChanged,
 )
 _CLOSINGS = (e.RunCompleted, e.RunAbandoned)
 
@@ -214,7 +215,7 @@ def _changes(run: Run, event: RunEvent) -> dict[str, object]:
         case e.FileDenied():
             # A denial after a request bears the request's number.
             return {"files": run.files + (event.file == f"f{run.files + 1}")}
-        case e.FileWritten() | e.ArtifactStored():
+        case e.FileWritten() | e.ArtifactStored() | e.ProtectedPathChanged():
             return {}
         case e.PatchCaptured():
             return {"patches": run.patches + 1}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from ledger.capture import store_clean
 from ledger.errors import RunNotFound, VersionConflict
 from ledger.events import (
     RunEvent,
@@ -30,6 +31,7 @@ from ledger.ports import WorktreeIntent
 from ledger.recorded import Provenance, Recorded, Said
 from ledger.replay import fold
 from ledger.rules import RuleTexts
+from ledger.withholding import DEFAULT_PATTERNS, withhold
 
 if TYPE_CHECKING:
     from ledger.hands import Hands
@@ -67,6 +69,10 @@ class Session:
         self.worktree: WorktreeCreated | None = None
         self.sandbox: Sandbox | None = None
         self.prepared: dict[str, Sandbox] = {}
+        self.unclear: list[Sandbox] = []
+        self.captured_tree: str | None = None
+        texts = self.rule_texts
+        self.redactor = hands.redactor(texts.redact if texts else DEFAULT_PATTERNS)
         self._notice(history)
 
     @property
@@ -143,7 +149,10 @@ class Session:
     ) -> list[Recorded]:
         """Record an intent; raises `VersionConflict` if somebody else was at work in the run."""
         now = self.hands.clock.now() if occurred is None else occurred
-        said = [Said(event=event, occurred=now, cause=cause or self.opened.id) for event in events]
+        said = [
+            Said(event=withhold(self.redactor, event), occurred=now, cause=cause or self.opened.id)
+            for event in events
+        ]
         if not said:
             return []
         recorded = self.hands.journal.append(
@@ -169,6 +178,10 @@ class Session:
                 return self.append(decide(self.run), cause=cause, occurred=occurred, blobs=blobs)
             except VersionConflict:
                 self.reload()
+
+    def store(self, data: bytes) -> tuple[Blob, dict[str, int]]:
+        """Store *data* without its secrets; return the blob, and what was taken out by rule."""
+        return store_clean(self.hands.blobs, self.redactor, [data])
 
     def reload(self) -> None:
         """Take the state from what is on record now."""

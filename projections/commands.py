@@ -34,12 +34,14 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     """
     One stream of a command: bytes that it brought, bytes stored, whether some were cut off.
 
-    *sha256* names the blob; `None` where nothing is stored or its name is missing.
+    *redactions* counts by rule the secrets that were taken out. *sha256* names the blob; `None`
+    where nothing is stored or its name is missing.
     """
 
     total: int
     stored: int
     truncated: bool
+    redactions: dict[str, int] = {}
     sha256: str | None
 
 
@@ -193,5 +195,6 @@ def _stream(facts: e.StreamFacts | None, blob: BlobName | None) -> StreamRow | N
         total=facts.total,
         stored=facts.stored,
         truncated=facts.truncated,
+        redactions=facts.redactions,
         sha256=blob.sha256 if blob else None,
     )

@@ -61,7 +61,11 @@ class FallbackRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest captured patch, against the worktree as it was made."""
+    """
+    The newest captured patch, against the worktree as it was made.
+
+    One that secrets were taken out of, by the rules in *redactions*, cannot be applied any more.
+    """
 
     size: int
     files: int
@@ -69,6 +73,7 @@ class PatchRow(msgspec.Struct, frozen=True, kw_only=True):
     deletions: int
     untracked: int
     commits: int
+    redactions: dict[str, int]
     ref: str | None
     sha256: str | None
 
@@ -192,6 +197,7 @@ def _patch(event: e.PatchCaptured) -> PatchRow:
         deletions=event.deletions,
         untracked=event.untracked,
         commits=event.commits,
+        redactions=event.redactions,
         ref=text.ref if text else None,
         sha256=text.patch.sha256 if text else None,
     )

@@ -37,6 +37,9 @@ def sentence(event: AnyEvent) -> str:
             | e.CommandDenied()
         ):
             return _of_command(event)
+        case e.ProtectedPathChanged():
+            paths = _private(event, e.ProtectedText, lambda text: _list(text.paths))
+            return f"{event.command} changed what the policy protects: {paths}"
         case e.FileWriteRequested() | e.FileWritten() | e.FileRead() | e.FileDenied():
             return _of_file(event)
         case (
@@ -196,6 +199,10 @@ def readable(text: OsText) -> str:
 def _private(event: RunEvent, kind: type[msgspec.Struct], say: Callable[..., str]) -> str:
     text = getattr(event, "private", None)
     return say(text) if isinstance(text, kind) else MISSING
+
+
+def _list(paths: tuple[OsText, ...]) -> str:
+    return ", ".join(map(readable, paths))
 
 
 def _tried(event: e.FallbackTaken | e.FallbackRefused) -> str:

@@ -29,6 +29,9 @@ def cautions(events: Sequence[Event]) -> Iterator[str]:
                 yield f"{files} {verb} not in this run"
             case e.CleanupFailed():
                 yield _left(event)
+            case e.ProtectedPathChanged():
+                paths = plural(event.count, "protected path")
+                yield f"command {event.command} changed {paths}; it is on record"
             case e.CommandLost(reason="process"):
                 yield f"command {event.command} has no recorded outcome; it is now called lost"
             case _:

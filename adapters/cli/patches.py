@@ -10,7 +10,7 @@ import click
 
 from adapters.cli.printing import tell, tell_bytes
 from adapters.cli.times import plural
-from ledger.errors import BlobMissing, RunNotFound
+from ledger.errors import BlobMissing, RunNotFound, WorkspaceError
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -47,11 +47,22 @@ def apply_command(run: str | None, check: bool) -> None:
     from ledger.outcomes import Unavailable
 
     with open_ledger() as ledger:
-        patch = b"".join(_chunks(ledger, _view(ledger, run), from_base=False))
+        view = _view(ledger, run)
+        _check_whole(view)
+        patch = b"".join(_chunks(ledger, view, from_base=False))
         found = ledger.hands.git.survey(Path.cwd())
         checkout = Path.cwd() if isinstance(found, Unavailable) else Path(found.root)
         files = plural(apply_patch(checkout, patch, check=check).files, "file")
         tell(f"{files} would change in {checkout}" if check else f"{files} changed in {checkout}")
+
+
+def _check_whole(view: RunView) -> None:
+    assert view.patch is not None
+    if view.patch.redactions:
+        raise WorkspaceError(
+            f"cannot apply the patch of run {view.run.task}/{view.run.run}: a secret was taken out "
+            "of it; `gesta diff` shows what is left"
+        )
 
 
 def _view(ledger: Ledger, run: str | None) -> RunView:

@@ -182,7 +182,9 @@ def _ending(row: CommandRow) -> str:
 def _stream(row: StreamRow | None) -> str:
     if row is None:
         return ""
-    return size(row.total) + (f" ({size(row.stored)} kept)" if row.truncated else "")
+    kept = f" ({size(row.stored)} kept)" if row.truncated else ""
+    taken = sum(row.redactions.values())
+    return size(row.total) + kept + (f" ({taken} redacted)" if taken else "")
 
 
 def _text(text: OsText | None) -> str:

@@ -6,7 +6,7 @@ is not JSON: importing `json` would double the supervisor's start, and arguments
 | to the supervisor | fields |
 |---|---|
 | `limit` | memory in MiB, processes; empty = none |
-| `run` | executable, directory, `terminal` or empty, arguments (packed), environment (packed) |
+| `run` | executable, directory, marks, arguments (packed), environment (packed) |
 | `end` | signal number, for the whole tree of the command |
 
 | from the supervisor | fields |
@@ -19,7 +19,9 @@ is not JSON: importing `json` would double the supervisor's start, and arguments
 | `failed` | stage, errno: nothing was started |
 
 `run` carries the command's output, error output and, if it has one, input as descriptors
-(`SCM_RIGHTS`, unix(7)).
+(`SCM_RIGHTS`, unix(7)). Its marks are words: `terminal`, where the input is one that is handed
+over, and `shelter`, where the program runs the command inside itself and gets three descriptors
+more, as 3 to 5.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Rule 1: between fork and exec nothing is imported and nothing is left to the command: no
 descriptor, no signal disposition or mask, no environment variable that it was not given.
+Rule 2: a program that shelters the command gets `SHELTERING` descriptors more, and goes on
+ignoring the signals that are meant for the command inside.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from .plain_signal import signal
 _RECORD = struct.Struct("!6q")
 _FAILED, _ENDED = 0, 1
 STAGES = ("process", "directory", "executable")
+SHELTERING = 3
+_FIRST_SHELTERING = 3
+_FOR_THE_COMMAND = ("INT", "TERM", "HUP", "QUIT")
 
 
 class Program:
@@ -29,16 +34,18 @@ class Program:
         arguments: list[bytes],
         pairs: list[bytes],
         descriptors: list[int],
+        mark: bytes = b"",
     ) -> None:
         self.executable = executable
         self.directory = directory
         self.arguments = arguments
-        self.terminal = False
+        self.terminal = b"terminal" in mark.split()
+        self.shelters = b"shelter" in mark.split()
         self.environment = dict(_split(pair) for pair in pairs)
         self.descriptors = descriptors
         self.data_limit: int | None = None
         self.oom_score: bytes | None = None
-        if len(descriptors) not in (2, 3):
+        if len(descriptors) - (SHELTERING if self.shelters else 0) not in (2, 3):
             raise ValueError(f"cannot run program with {len(descriptors)} descriptors")
 
     def become(self, report: int) -> None:
@@ -47,7 +54,7 @@ class Program:
         try:
             if not self.terminal:
                 os.setsid()
-            for number, descriptor in zip((1, 2, 0), self.descriptors, strict=False):
+            for number, descriptor in self._places():
                 os.dup2(descriptor, number)
             stage = 1
             os.chdir(self.directory)
@@ -62,13 +69,22 @@ class Program:
         finally:
             os._exit(127)
 
+    def _places(self) -> list[tuple[int, int]]:
+        """Return which number each descriptor is to have; those that came have higher ones."""
+        ours = self.descriptors
+        if not self.shelters:
+            return list(zip((1, 2, 0), ours, strict=False))
+        beyond = list(enumerate(ours[-SHELTERING:], _FIRST_SHELTERING))
+        return list(zip((1, 2, 0), ours[:-SHELTERING], strict=False)) + beyond
+
     def _reset_signals(self) -> None:
         # Whatever the supervisor or the interpreter ignores; the rest was reset at its start.
         signal.set_wakeup_fd(-1)
-        for name in ("INT", "TERM", "HUP", "QUIT", "PIPE", "CHLD", "XFSZ", "XFZ"):
+        for name in (*_FOR_THE_COMMAND, "PIPE", "CHLD", "XFSZ", "XFZ"):
             number = getattr(signal, f"SIG{name}", None)
             if number is not None:
-                signal.signal(number, signal.SIG_DFL)
+                ignored = self.shelters and name in _FOR_THE_COMMAND
+                signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     def _set_limits(self) -> None:

@@ -136,10 +136,9 @@ class Server:
 
     def _run(self, fields: list[bytes]) -> None:
         descriptors, self._channel.descriptors = self._channel.descriptors, []
-        executable, directory, terminal, *packed = fields
+        executable, directory, mark, *packed = fields
         arguments, pairs = (unpack(field) for field in packed)
-        program = Program(executable, directory, arguments, pairs, descriptors)
-        program.terminal = terminal == b"terminal"
+        program = Program(executable, directory, arguments, pairs, descriptors, mark)
         program.data_limit = self._data_limit
         program.oom_score = self._oom_score
         report, reporting = os.pipe()

@@ -21,7 +21,14 @@ from ledger.decide.commands import (
     record_outcome,
     request_command,
 )
-from ledger.decide.files import FileReason, deny_file, record_read, record_write, request_write
+from ledger.decide.files import (
+    FileReason,
+    deny_file,
+    record_protected_change,
+    record_read,
+    record_write,
+    request_write,
+)
 from ledger.decide.opening import (
     Attempted,
     create_sandbox,
@@ -49,6 +56,7 @@ __all__ = [
     "record_cleanup",
     "record_outcome",
     "record_patch",
+    "record_protected_change",
     "record_read",
     "record_write",
     "request_command",

@@ -20,7 +20,9 @@ def begin_ending(run: Run) -> None:
     check_legal(run, e.RunCompleted, "close it")
 
 
-def record_patch(made: PatchMade, patch: Blob, *, ending: bool) -> RunEvent:
+def record_patch(
+    made: PatchMade, patch: Blob, redactions: dict[str, int], *, ending: bool
+) -> RunEvent:
     """Return the capture of what the run did, with its patch as stored."""
     return e.PatchCaptured(
         ending=ending,
@@ -30,6 +32,7 @@ def record_patch(made: PatchMade, patch: Blob, *, ending: bool) -> RunEvent:
         deletions=made.deletions,
         untracked=made.untracked,
         commits=len(made.commits),
+        redactions=redactions,
         private=e.PatchText(
             patch=BlobName(patch.digest, patch.size),
             tree=made.tree,
@@ -39,12 +42,12 @@ def record_patch(made: PatchMade, patch: Blob, *, ending: bool) -> RunEvent:
     )
 
 
-def record_artifact(path: str, blob: Blob) -> RunEvent:
+def record_artifact(path: str, blob: Blob, redactions: dict[str, int]) -> RunEvent:
     """Return the storing of a declared output."""
     name = blob_name(blob)
     assert name is not None
     text = e.ArtifactText(path=from_os(path), blob=name)
-    return e.ArtifactStored(ending=True, size=blob.size, private=text)
+    return e.ArtifactStored(ending=True, size=blob.size, redactions=redactions, private=text)
 
 
 def record_cleanup(

@@ -39,6 +39,7 @@ class CommandWanted(msgspec.Struct, frozen=True, kw_only=True):
     time_limit: float | None
     sandbox: int
     had: Isolation
+    redactions: dict[str, int] = {}
     text: e.CommandText
 
 
@@ -59,6 +60,7 @@ def request_command(
         time_limit=wanted.time_limit,
         asked=run.asked,
         had=wanted.had,
+        redactions=wanted.redactions,
         private=text,
     )
     check_legal(run, e.CommandRequested, "execute a command")
@@ -69,6 +71,7 @@ def request_command(
         form=wanted.form,
         may_fail=wanted.may_fail,
         reason=denial.reason,
+        redactions=wanted.redactions,
         private=e.CommandDeniedText(
             argv=text.argv,
             argv_blob=text.argv_blob,
@@ -76,6 +79,7 @@ def request_command(
             executable=text.executable,
             step=text.step,
             rule=denial.rule,
+            rule_set=text.rule_set,
         ),
     )
 
@@ -164,11 +168,12 @@ def _seen(command: str, outcome: Outcome, output: Output | None) -> dict[str, An
         streams = {"stdout": output.stdout, "stderr": output.stderr, "stdin": output.stdin}
         seen.update({name: _stream(stream) for name, stream in streams.items()})
         names = {name: blob_name(stream.blob) for name, stream in streams.items() if stream}
-        seen["private"] = e.StreamsText(**names)
+        seen["private"] = e.StreamsText(**names, rule_set=output.rule_set)
     return seen
 
 
 def _stream(stream: Captured | None) -> e.StreamFacts | None:
     if stream is None:
         return None
-    return e.StreamFacts(stream.total, stream.blob.size if stream.blob else 0, stream.truncated)
+    stored = stream.blob.size if stream.blob else 0
+    return e.StreamFacts(stream.total, stored, stream.truncated, stream.redactions)

@@ -39,6 +39,12 @@ def record_read(run: Run, path: str, size: int, digest: str) -> RunEvent:
     return event
 
 
+def record_protected_change(command: str, paths: tuple[str, ...]) -> RunEvent:
+    """Return the finding that *command* changed protected *paths*."""
+    text = e.ProtectedText(paths=tuple(from_os(path) for path in paths))
+    return e.ProtectedPathChanged(command=command, count=len(paths), private=text)
+
+
 def deny_file(
     run: Run,
     action: Literal["write", "read"],

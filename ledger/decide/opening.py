@@ -32,7 +32,12 @@ def open_run(run: Run, opened: e.RunOpened) -> RunEvent:
 
 
 def create_worktree(
-    run: Run, made: WorktreeMade, *, patch: Blob | None, manifest: Blob
+    run: Run,
+    made: WorktreeMade,
+    *,
+    patch: Blob | None,
+    manifest: Blob,
+    redactions: dict[str, int],
 ) -> RunEvent:
     """Return the event for a worktree that was made, with its patch and manifest as stored."""
     event = e.WorktreeCreated(
@@ -41,6 +46,7 @@ def create_worktree(
         synced=made.synced,
         skipped=made.skipped,
         deleted=made.deleted,
+        redactions=redactions,
         private=e.WorktreeCreatedText(
             path=from_os(made.path),
             git_dir=None if made.git_dir is None else from_os(made.git_dir),
@@ -64,6 +70,7 @@ def create_sandbox(run: Run, made: SandboxMade) -> RunEvent:
         had=made.isolation,
         lifetime=made.lifetime,
         persists=made.persists,
+        granted_s=made.granted_s,
         private=e.SandboxCreatedText(image=made.image) if made.image else UNSET,
     )
     check_legal(run, type(event), "create a sandbox")

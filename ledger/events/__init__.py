@@ -44,6 +44,8 @@ from ledger.events.files import (
     FileText,
     FileWriteRequested,
     FileWritten,
+    ProtectedPathChanged,
+    ProtectedText,
 )
 from ledger.events.ledger_stream import LedgerCreated
 from ledger.events.opening import (
@@ -104,6 +106,8 @@ __all__ = [
     "PatchCaptured",
     "PatchText",
     "Private",
+    "ProtectedPathChanged",
+    "ProtectedText",
     "ReasonText",
     "RepositoryText",
     "Resource",
@@ -145,6 +149,7 @@ RunEvent = (
     | FileWritten
     | FileRead
     | FileDenied
+    | ProtectedPathChanged
     | PatchCaptured
     | ArtifactStored
     | CleanedUp

@@ -33,6 +33,8 @@ class PatchCaptured(Event, frozen=True, kw_only=True):
     deletions: int
     untracked: int
     commits: int
+    # A patch that secrets were taken out of can no longer be applied; counted by rule.
+    redactions: dict[str, int] = {}
     private: Private[PatchText] = UNSET
 
 
@@ -48,6 +50,7 @@ class ArtifactStored(Event, frozen=True, kw_only=True):
 
     ending: bool
     size: int
+    redactions: dict[str, int] = {}
     private: Private[ArtifactText] = UNSET
 
 

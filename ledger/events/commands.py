@@ -15,7 +15,12 @@ StdinKind = Literal["none", "terminal", "kept"]
 
 
 class CommandText(Text, frozen=True, kw_only=True):
-    """The command as it was given; an *argv* too large for an event is the blob *argv_blob*."""
+    """
+    The command as it was given; an *argv* too large for an event is the blob *argv_blob*.
+
+    Secrets were taken out by the rules whose digest is *rule_set*; *left_alone* names variables
+    whose values look like secrets and are too short to be looked for.
+    """
 
     argv: tuple[OsText, ...]
     cwd: OsText
@@ -23,6 +28,8 @@ class CommandText(Text, frozen=True, kw_only=True):
     executable: OsText | None = None
     env: dict[str, OsText] = {}
     step: str | None = None
+    rule_set: str | None = None
+    left_alone: tuple[str, ...] = ()
 
 
 class CommandRequested(Event, frozen=True, kw_only=True):
@@ -37,23 +44,34 @@ class CommandRequested(Event, frozen=True, kw_only=True):
     time_limit: float | None
     asked: Isolation
     had: Isolation
+    redactions: dict[str, int] = {}
     private: Private[CommandText] = UNSET
 
 
 class StreamFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many bytes a stream brought, how many are stored, and whether some were cut off."""
+    """
+    How many bytes a stream brought, how many are stored, and whether some were cut off.
+
+    *redactions* counts by rule the secrets that were taken out.
+    """
 
     total: int
     stored: int
     truncated: bool
+    redactions: dict[str, int] = {}
 
 
 class StreamsText(Text, frozen=True, kw_only=True):
-    """The blobs that hold a command's streams; `None` for one that brought nothing."""
+    """
+    The blobs that hold a command's streams; `None` for one that brought nothing.
+
+    Secrets were taken out by the rules whose digest is *rule_set*.
+    """
 
     stdout: BlobName | None = None
     stderr: BlobName | None = None
     stdin: BlobName | None = None
+    rule_set: str | None = None
 
 
 class CommandEnding(Event, frozen=True, kw_only=True):
@@ -129,6 +147,7 @@ class CommandDeniedText(Text, frozen=True, kw_only=True):
     argv_blob: BlobName | None = None
     executable: OsText | None = None
     step: str | None = None
+    rule_set: str | None = None
 
 
 class CommandDenied(Event, frozen=True, kw_only=True):
@@ -138,4 +157,5 @@ class CommandDenied(Event, frozen=True, kw_only=True):
     form: Form
     may_fail: bool
     reason: Literal["not_listed", "argument"]
+    redactions: dict[str, int] = {}
     private: Private[CommandDeniedText] = UNSET

@@ -39,6 +39,20 @@ class FileRead(Event, frozen=True, kw_only=True):
     private: Private[FileText] = UNSET
 
 
+class ProtectedText(Text, frozen=True, kw_only=True):
+    """The protected paths that are not as they were."""
+
+    paths: tuple[OsText, ...]
+
+
+class ProtectedPathChanged(Event, frozen=True, kw_only=True):
+    """A command changed what the policy protects, and no sandbox stood in the way."""
+
+    command: str
+    count: int
+    private: Private[ProtectedText] = UNSET
+
+
 class FileDeniedText(Text, frozen=True, kw_only=True):
     """The path that was asked for, and the rule that denied it."""
 

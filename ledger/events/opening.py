@@ -73,6 +73,8 @@ class WorktreeCreated(Event, frozen=True, kw_only=True):
     synced: int
     skipped: int
     deleted: int
+    # What was taken out of the stored patch of that work, by rule.
+    redactions: dict[str, int] = {}
     private: Private[WorktreeCreatedText] = UNSET
 
 
@@ -91,6 +93,8 @@ class SandboxCreated(Event, frozen=True, kw_only=True):
     had: Isolation
     lifetime: Literal["run", "command"]
     persists: tuple[Literal["files", "processes"], ...]
+    # How long its provider lets it live unused.
+    granted_s: int | None = None
     private: Private[SandboxCreatedText] = UNSET
 
 

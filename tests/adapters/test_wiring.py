@@ -65,7 +65,7 @@ def test_what_runs_inside_a_run_names_it_as_its_parent(
     )
     here = str(Path(__file__).parents[2])
     with open_ledger() as ledger:
-        with ledger.run(task="outer") as outer:
+        with ledger.run(task="outer", profile="local") as outer:
             done = outer.execute([sys.executable, "-c", inner], env={"PYTHONPATH": here})
         opened = [r.event for r in ledger.journal.read(topics=["run.opened.1"])]
 

@@ -120,3 +120,24 @@ def test_empty_directories_are_removed_up_to_the_one_named(root: Path) -> None:
     files.remove_empty(root / "keep" / "a" / "b", below=root)
 
     assert ["file"] == os.listdir(root / "keep")
+
+
+def test_a_fingerprint_changes_with_whatever_is_below(root: Path) -> None:
+    """Content, name, mode and kind count; nothing there is nothing; links are not followed."""
+    files.write(root, "d/a.txt", b"one")
+    seen = [files.fingerprint(root, "d")]
+    for change in (
+        lambda: files.write(root, "d/a.txt", b"two"),
+        lambda: (root / "d" / "a.txt").chmod(0o755),
+        lambda: (root / "d" / "a.txt").rename(root / "d" / "b.txt"),
+        lambda: (root / "d" / "link").symlink_to(root.parent),
+        (root / "d" / "e").mkdir,
+    ):
+        change()
+        seen.append(files.fingerprint(root, "d"))
+
+    assert len(seen) == len(set(seen))
+    assert seen[-1] == files.fingerprint(root, "d")
+    (root.parent / "outside.txt").write_text("changed")
+    assert seen[-1] == files.fingerprint(root, "d")
+    assert files.fingerprint(root, "nothing") is None

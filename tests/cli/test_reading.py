@@ -12,15 +12,21 @@ import pytest
 
 from adapters import open_ledger
 from adapters.cli.harmless import harmless
+from ledger.overrides import Overrides
 from tests.cli.gesta import gesta, on_terminal
 
 HOSTILE = b"\x1b]0;owned\x07 \xe2\x80\xae\xff\rend\n"
+
+LOCAL = Overrides(sandbox="local")
 
 
 @pytest.fixture
 def printed(home: Path, repository: Path) -> Path:
     """Give a repository of which one run is on record; its command printed what is hostile."""
-    with open_ledger(home) as ledger, ledger.run(task="T-1", directory=repository) as run:
+    with (
+        open_ledger(home) as ledger,
+        ledger.run(task="T-1", overrides=LOCAL, directory=repository) as run,
+    ):
         run.execute(["printf", "%s", os.fsdecode(HOSTILE)])
         run.execute(["false", "\x1b[2J"])
     return repository

@@ -51,7 +51,7 @@ def test_a_killed_gesta_takes_its_command_along_and_show_says_what_is_not_known(
     alive = tmp_path / "alive"
     os.mkfifo(alive)
     script = f"exec 3>{alive}; echo ready >&3; sleep 300"
-    process = start("run", "--", "sh", "-c", script, cwd=repository)
+    process = start("run", "--profile", "local", "--", "sh", "-c", script, cwd=repository)
     with open(alive, "rb") as reader:
         assert b"ready\n" == reader.readline()
         process.kill()

@@ -62,6 +62,16 @@ class FakeFiles:
         yield data[:1]
         yield data[1:]
 
+    def fingerprint(self, root: Path, path: str) -> str | None:
+        """Digest what is at *path* and below."""
+        self._machine.fuse.pass_by("files.fingerprint")
+        below = {
+            name: data
+            for name, data in self._machine.trees[root].items()
+            if name == path or name.startswith(f"{path}/")
+        }
+        return repr(sorted(below.items())) if below else None
+
     def make_directory(self, root: Path, path: str) -> None:
         """Note that the directory is there."""
         assert root in self._machine.trees

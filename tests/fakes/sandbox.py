@@ -30,6 +30,7 @@ class FakeSandbox:
         self._wish: SandboxWish | None = None
         self._id = ""
         self.removal: Removed | RemovalFailed = Removed()
+        self.closed = 0
 
     def prepare(self) -> None:
         """Begin what takes time, before anything else is asked."""
@@ -64,6 +65,27 @@ class FakeSandbox:
             persists=("files",),
         )
 
+    def attach(self, wish: SandboxWish, id: str) -> SandboxMade | Unavailable:
+        """Take hold of what an earlier process made, unless the kind is gone from the machine."""
+        self._machine.fuse.pass_by("sandbox.attach")
+        assert self._wish is None, "attached though it has one"
+        assert id == f"gesta-{wish.home_id}-{wish.stream}-{wish.ordinal}"
+        given = self._gives or self._machine.kinds[self.kind]
+        if isinstance(given, Unavailable):
+            return given
+        self._wish, self._id = wish, id
+        self._machine.sandboxes.add(id)
+        return SandboxMade(
+            kind=self.kind, id=id, isolation=given, lifetime="command", persists=("files",)
+        )
+
+    def remove(self, id: str) -> Removed | RemovalFailed:
+        """End what an earlier process made, by its id alone."""
+        self._machine.fuse.pass_by("sandbox.remove")
+        assert self._wish is None, "removed though it is in hand"
+        self._machine.sandboxes.discard(id)
+        return Removed()
+
     def resolve(self, name: str, cwd: Path, env: dict[str, str]) -> str | None:
         """Return the file that *name* runs."""
         assert self._id in self._machine.sandboxes, "asked before it was there"
@@ -86,6 +108,7 @@ class FakeSandbox:
     def close(self) -> Removed | RemovalFailed:
         """End it; closing twice is closing once."""
         self._machine.fuse.pass_by("sandbox.close")
+        self.closed += 1
         self._machine.sandboxes.discard(self._id)
         self._machine.prepared.discard(id(self))
         self._machine.fuse.pass_by("sandbox.closed")
@@ -101,11 +124,12 @@ class FakeSandbox:
         text = requested.private
         assert isinstance(text, e.CommandText)
         if text.argv_blob is None:
-            assert tuple(command.argv) == tuple(map(to_os, text.argv))
+            for given, recorded in zip(command.argv, map(to_os, text.argv), strict=True):
+                assert given == recorded or "[redacted:" in recorded
         assert text.executable is not None
         assert command.executable == to_os(text.executable)
         assert str(command.cwd) == to_os(text.cwd)
         assert requested.time_limit == command.time_limit_s
-        recorded = {name: to_os(value) for name, value in text.env.items()}
-        assert recorded.keys() == command.env.keys()
-        assert all(value in (command.env[name], WITHHELD) for name, value in recorded.items())
+        said = {name: to_os(value) for name, value in text.env.items()}
+        assert said.keys() == command.env.keys()
+        assert all(value in (command.env[name], WITHHELD) for name, value in said.items())

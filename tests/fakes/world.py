@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from adapters.redaction import RuleRedactor
 from ledger.events import Event
 from ledger.hands import Hands
 from ledger.journal import Journal
@@ -170,6 +171,7 @@ class World:
             plain=self.plain,
             files=self.files,
             locks=FakeLocks(self.machine.locked),
+            redactor=RuleRedactor,
             sandboxes=self.make_sandbox,
             clock=self.clock,
             randomness=self.randomness,

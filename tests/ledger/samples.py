@@ -253,6 +253,11 @@ FILES: dict[str, Event] = {
         reason="protected",
         private=e.FileDeniedText(path="docs/a", rule="paths.protected: docs"),
     ),
+    "protected path changed": e.ProtectedPathChanged(
+        command="c2",
+        count=2,
+        private=e.ProtectedText(paths=("docs", Bytes64("L2b/"))),
+    ),
 }
 CLOSING: dict[str, Event] = {
     "patch captured": e.PatchCaptured(

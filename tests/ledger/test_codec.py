@@ -214,7 +214,8 @@ def test_an_empty_private_part_is_not_a_missing_one() -> None:
     """A private part that says nothing is `{}` in the stored body; one never said is not there."""
     empty = next(v for v in VECTORS if v.name == "command cancelled")
     unsaid = next(v for v in VECTORS if v.name == "command lost")
-    assert {"stderr": None, "stdin": None, "stdout": None} == json.loads(empty.body)["event"]
+    said = json.loads(empty.body)["event"]
+    assert {"rule_set": None, "stderr": None, "stdin": None, "stdout": None} == said
     assert "event" not in json.loads(unsaid.body)
     assert e.StreamsText() == decode(empty.row()).event.private  # type: ignore[attr-defined]
     assert UNSET is decode(unsaid.row()).event.private  # type: ignore[attr-defined]

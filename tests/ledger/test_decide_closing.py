@@ -62,11 +62,12 @@ def test_a_patch_is_recorded_as_it_was_reported() -> None:
         deletions=1,
         untracked=1,
         commits=2,
+        redactions={"jwt": 1},
         private=e.PatchText(
             patch=BlobName("aa", 20), tree="d1", commits=("c1", "c2"), ref="refs/gesta/x"
         ),
     )
-    assert expected == record_patch(PATCH, STORED, ending=True)
+    assert expected == record_patch(PATCH, STORED, {"jwt": 1}, ending=True)
 
 
 def test_an_artifact_is_recorded_with_its_path() -> None:
@@ -76,7 +77,7 @@ def test_an_artifact_is_recorded_with_its_path() -> None:
         size=7,
         private=e.ArtifactText(path="out.log", blob=BlobName("ab", 7)),
     )
-    assert expected == record_artifact("out.log", Blob("ab", 7))
+    assert expected == record_artifact("out.log", Blob("ab", 7), {})
 
 
 def test_what_is_gone_is_recorded_as_cleaned_up() -> None:

@@ -92,7 +92,9 @@ def test_a_worktree_is_recorded_as_it_was_reported() -> None:
             manifest=BlobName("ab", 12),
         ),
     )
-    assert expected == create_worktree(given_that(OPENED), MADE, patch=None, manifest=MANIFEST)
+    assert expected == create_worktree(
+        given_that(OPENED), MADE, patch=None, manifest=MANIFEST, redactions={}
+    )
 
 
 def test_a_sandbox_is_numbered_after_those_before_it() -> None:
@@ -123,7 +125,7 @@ def test_nothing_is_made_but_in_an_open_run(run: Run) -> None:
     """Before the opening, under a command and from the ending on, nothing new is made."""
     made = SandboxMade(kind="local", id="x", isolation=HAD, lifetime="run", persists=())
     with pytest.raises(MoveIllegal):
-        create_worktree(run, MADE, patch=None, manifest=MANIFEST)
+        create_worktree(run, MADE, patch=None, manifest=MANIFEST, redactions={})
     with pytest.raises(MoveIllegal):
         create_sandbox(run, made)
 

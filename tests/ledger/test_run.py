@@ -42,6 +42,7 @@ STAYS_OPEN: list[type[Event]] = [
     e.FileWritten,
     e.FileRead,
     e.FileDenied,
+    e.ProtectedPathChanged,
     e.PatchCaptured,
     e.ArtifactStored,
     e.CleanedUp,

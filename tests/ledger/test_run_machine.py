@@ -114,7 +114,7 @@ class RunMachine(RecordedRun):
     @rule()
     def create_worktree(self) -> None:
         deciding = lambda: decide.create_worktree(  # noqa: E731
-            self.run, WORKTREE, patch=None, manifest=STORED
+            self.run, WORKTREE, patch=None, manifest=STORED, redactions={}
         )
         if self.attempt(e.WorktreeCreated, deciding):
             self.things["worktree", self.run.made("worktree")] = "live"
@@ -227,12 +227,12 @@ class RunMachine(RecordedRun):
     @precondition(lambda self: e.PatchCaptured in LEGAL[self.run.phase])
     @rule(ending=st.booleans())
     def capture_patch(self, ending: bool) -> None:
-        self.record(decide.record_patch(PATCH, STORED, ending=ending and self.is_ripe()))
+        self.record(decide.record_patch(PATCH, STORED, {}, ending=ending and self.is_ripe()))
 
     @precondition(lambda self: e.ArtifactStored in LEGAL[self.run.phase] and self.is_ripe())
     @rule()
     def store_artifact(self) -> None:
-        self.record(decide.record_artifact("out.log", Blob("ab", 7)))
+        self.record(decide.record_artifact("out.log", Blob("ab", 7), {}))
 
     @precondition(lambda self: e.CleanedUp in LEGAL[self.run.phase] and self.run.holdings)
     @rule(data=st.data(), result=removals, ending=st.booleans())

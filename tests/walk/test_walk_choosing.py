@@ -226,8 +226,8 @@ def test_the_next_process_takes_hold_of_the_same_sandbox(world: World) -> None:
 
 
 def test_a_run_asks_for_its_sandbox_by_its_rules(world_with: Callable[..., World]) -> None:
-    """The wish holds ids, workspace, isolation asked, image and lifetime, and nothing private."""
-    world = world_with(image="python:3.13", read_only=("auto",), idle_limit=60)
+    """The wish holds ids, workspace, isolation asked, image, lifetime, and what is to be shown."""
+    world = world_with(image="python:3.13", read_only=("auto",), protected=("docs",), idle_limit=60)
     stream = world.ledger.open().stream
     session = Session(world.ledger.hands, stream, world.records(stream), world.provenance(None))
     expected = SandboxWish(
@@ -240,6 +240,8 @@ def test_a_run_asks_for_its_sandbox_by_its_rules(world_with: Callable[..., World
         limits=Limits(memory_mb=2048, processes=256, output_mb=64),
         image="python:3.13",
         read_only=("auto",),
+        git_dirs=(Path("/home/ann/code/.git"), Path(f"{session.root}.git")),
+        protected=("docs",),
         lifetime_s=60,
     )
     assert expected == sandbox_wish(session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 
 import msgspec
@@ -187,3 +188,41 @@ def test_a_descriptor_is_handed_over_as_it_is(world: World, terminal: bool, kind
     assert given is not None
     assert (7, terminal, None) == (given.fd, given.terminal, given.data)
     assert kind == world.only(run.stream, e.CommandRequested).stdin
+
+
+def test_no_secret_that_a_command_is_given_reaches_the_record(world: World) -> None:
+    """Neither in the arguments, nor printed, nor in a message or the patch; all is counted."""
+    secret = "correct horse"
+    with world.ledger.run(labels={"note": "plain"}) as run:
+        run.execute(["echo", "--password", "hunter2hunter2", secret], env={"DB_PASSWORD": secret})
+        run.write_file("made.txt", f"it is {secret}\n".encode())
+        run.close("failed", message=f"because of {secret}")
+    request = world.only(run.stream, e.CommandRequested)
+    text = text_of(world, run.stream)
+    executed = world.only(run.stream, e.CommandExecuted)
+    patch = world.only(run.stream, e.PatchCaptured)
+    ended = world.only(run.stream, e.RunCompleted).private
+    assert secret not in " ".join(str(word) for word in text.argv)
+    assert "hunter2hunter2" not in text.argv
+    assert {"flag": 1, "known-value": 1} == request.redactions
+    assert executed.stdout is not None
+    assert 2 <= sum(executed.stdout.redactions.values())
+    assert 1 == sum(patch.redactions.values())
+    assert isinstance(ended, e.ReasonText)
+    assert secret not in ended.message
+    stored = b"".join(world.machine.files.values())
+    rows = sqlite3.connect(world.directory / "ledger.db")
+    stored += b"".join(body for (body,) in rows.execute("SELECT body FROM blobs"))
+    stored += b"".join(body for (body,) in rows.execute("SELECT body FROM private"))
+    rows.close()
+    assert secret.encode() not in stored
+    assert b"hunter2hunter2" not in stored
+
+
+def test_a_secret_too_short_to_look_for_is_named(world: World) -> None:
+    """Its variable is on record as left alone; its value is withheld all the same."""
+    with world.ledger.run() as run:
+        run.execute(["echo", "x"], env={"API_KEY": "abc"})
+    text = text_of(world, run.stream)
+    assert ("API_KEY",) == text.left_alone
+    assert "[withheld]" == text.env["API_KEY"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from adapters.redaction import RuleRedactor
 from ledger import events as e
 from ledger.errors import CommandNotAllowed, MoveIllegal, StoreUnavailable
 from ledger.events import BlobName
@@ -124,6 +125,7 @@ def test_a_denied_command_is_on_record_and_starts_nothing(
             rule=rule,
             executable="/usr/bin/echo",
             step="s",
+            rule_set=RuleRedactor().digest,
         ),
     )
     assert expected == denied
