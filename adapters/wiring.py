@@ -19,6 +19,7 @@ from ledger.ports import Sandbox
 
 if TYPE_CHECKING:
     from adapters.home import Home
+    from ledger.redaction import Redactor
     from ledger.rules import Rules
 
 ENTRY_POINTS = "gesta.sandboxes"
@@ -75,7 +76,6 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     from adapters.git_worktree import GitWorkspace
     from adapters.locks import FlockRunLock
     from adapters.plain_directory import PlainDirectory
-    from adapters.redaction import RuleRedactor
     from adapters.workspace_files import WorkspaceFiles
 
     blobs = Blobs(home.blobs, rows=journal.store.blob_row)
@@ -85,7 +85,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
         "plain": PlainDirectory(home.path),
         "files": WorkspaceFiles(),
         "locks": FlockRunLock(home.locks),
-        "redactor": RuleRedactor,
+        "redactor": make_redactor,
         "sandboxes": lambda kind: make_sandbox(kind, environment),
         "workspaces": home.workspaces,
     }
@@ -95,6 +95,13 @@ def _load_rules(home: Home, environment: Mapping[str, str], profile: str | None)
     from adapters.profiles import PolicyProvider
 
     return PolicyProvider(home.profiles, environment).load(profile)
+
+
+def make_redactor(patterns: tuple[str, ...]) -> Redactor:
+    """Return what takes secrets out by these *patterns*; raises `PolicyInvalid`."""
+    from adapters.redaction import RuleRedactor
+
+    return RuleRedactor(patterns)
 
 
 def make_sandbox(kind: str, environment: Mapping[str, str]) -> Sandbox | Unavailable:

@@ -16,6 +16,7 @@ from ledger.errors import PolicyInvalid
 
 if TYPE_CHECKING:
     from adapters.profiles import PolicyProvider
+    from ledger.rules import Rules
 
 
 @click.group("policy")
@@ -96,16 +97,18 @@ def init_command(profile: str) -> None:
 
 
 def _problems(provider: PolicyProvider, profile: str) -> tuple[str, ...]:
+    from adapters.wiring import make_redactor
     from ledger.errors import PolicyKeysInvalid
 
     is_file = "/" in profile or profile.endswith((".yaml", ".yml"))
     path = profile if is_file else ""
     try:
         if is_file:
-            _parse(Path(profile))
+            loaded = _parse(Path(profile))
         else:
             path = str(provider.find(profile))
-            provider.load(profile)
+            loaded = provider.load(profile)
+        make_redactor(loaded.texts.redact)
     except PolicyKeysInvalid as error:
         return tuple(f"{path}: {problem}" for problem in error.problems)
     except PolicyInvalid as error:
@@ -113,10 +116,10 @@ def _problems(provider: PolicyProvider, profile: str) -> tuple[str, ...]:
     return ()
 
 
-def _parse(path: Path) -> None:
+def _parse(path: Path) -> Rules:
     from adapters.profiles import LARGEST
     from adapters.yaml_documents import parse_mapping, read_bounded, shown_path
-    from ledger.policy import parse_policy
+    from ledger.policy import parse_policy, rules
 
     source = shown_path(path)
 
@@ -124,4 +127,5 @@ def _parse(path: Path) -> None:
         return PolicyInvalid(f"cannot load profile {path.stem} ({source}): {why}")
 
     document = parse_mapping(read_bounded(path, LARGEST, refuse), refuse)
-    parse_policy(document, profile=path.stem, source=source)
+    policy = parse_policy(document, profile=path.stem, source=source)
+    return rules(policy, profile=path.stem, source=source)

@@ -56,3 +56,14 @@ def test_a_home_that_others_may_use_is_wrong(home: Path, repository: Path):
     ended = gesta("doctor", cwd=repository)
     assert 1 == ended.code
     assert b"chmod 700" in ended.out
+
+
+def test_a_pattern_that_the_redactor_does_not_take_is_found_by_the_check(
+    home: Path, tmp_path: Path
+):
+    """Before any run meets it, `policy check` names the file and says what is wrong."""
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("redact: {patterns: ['x{1001}']}\n")
+    ended = gesta("policy", "check", str(profile), cwd=tmp_path)
+    assert 1 == ended.code
+    assert "x{1001}" in ended.out.decode() + ended.err
