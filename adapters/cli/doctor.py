@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ledger.rules import Rules
 
 _LEAST_DISK = 100_000_000
+_KINDS = ("e2b", "docker", "bubblewrap", "local")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -114,7 +115,7 @@ def _sandboxes() -> Iterator[Finding]:
         yield Finding("profile", "wrong", str(error))
         return
     wanted = wanted_kinds(rules.facts)
-    offers = {kind: _offer(rules, kind) for kind in dict.fromkeys((*wanted, "local"))}
+    offers = {kind: _offer(rules, kind) for kind in dict.fromkeys((*wanted, *_KINDS))}
     yield _profile(rules, wanted, offers)
     for kind, (offer, why) in offers.items():
         if offer is None:
