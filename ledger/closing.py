@@ -21,6 +21,7 @@ from ledger.errors import GestaError, StoreError, WorkspaceError
 from ledger.ostext import to_os
 from ledger.outcomes import (
     Blob,
+    PatchMade,
     RemovalFailed,
     Removed,
     Unavailable,
@@ -50,6 +51,9 @@ def close_run(session: Session, wanted: CloseRun) -> None:
     Raises `MoveIllegal` if it has ended; `StoreError` after cleaning up as far as is safe.
     """
     decide.begin_ending(session.run)
+    if session.run.mode == "detached":
+        # Other processes gave its commands their secrets; ours are the best guess at them.
+        session.redactor = session.redactor.knowing(session.hands.environment)
     trouble: StoreError | None = None
     kept: RemovalFailed | None = None
     try:
@@ -88,22 +92,33 @@ def _complete(
 
 def capture_between(session: Session) -> None:
     """
-    Capture what a command changed, where the policy lets a lost sandbox be replaced.
+    Capture what a command changed where that cannot wait for the run's end.
 
-    What was captured last counts. A capture that fails leaves the earlier one, and the run goes on.
+    That is where a lost sandbox may be replaced, and where the process that closes a detached run
+    will no longer know the secrets that its commands were given. What was captured last counts. A
+    capture that fails leaves the earlier one, and the run goes on.
     """
     made = worktree_made(session)
-    if session.intent.rules.on_lost != "fallback" or made is None:
+    forgotten = session.run.mode == "detached" and session.knows_secrets
+    if made is None or not (forgotten or session.intent.rules.on_lost == "fallback"):
         return
     with contextlib.suppress(WorkspaceError):
         captured = session.hands.workspace(made.kind).capture(session.worktree_intent(), made)
-        if captured.tree != (session.captured_tree or made.tree):
-            session.captured_tree = captured.tree
+        earlier = session.patch_text
+        if captured.tree != (earlier.tree if earlier else made.tree):
             patch, redactions = session.store(captured.patch)
             session.record(
                 lambda run: [decide.record_patch(captured, patch, redactions, ending=False)],
                 blobs=[patch],
             )
+
+
+def _store_patch(session: Session, captured: PatchMade) -> tuple[Blob, dict[str, int]]:
+    """Store a patch, unless it is on record: cleaned by whoever knew what to look for."""
+    earlier = session.patch_text
+    if session.patch is None or earlier is None or earlier.tree != captured.tree:
+        return session.store(captured.patch)
+    return Blob(earlier.patch.sha256, earlier.patch.size), session.patch.redactions
 
 
 def _capture(session: Session) -> RemovalFailed | None:
@@ -117,7 +132,7 @@ def _capture(session: Session) -> RemovalFailed | None:
         artifacts = _store_artifacts(session)
     except WorkspaceError as error:
         return RemovalFailed(reason="not_captured", message=str(error))
-    patch, redactions = session.store(captured.patch)
+    patch, redactions = _store_patch(session, captured)
     events = [
         decide.record_patch(captured, patch, redactions, ending=True),
         *(decide.record_artifact(*artifact) for artifact in artifacts),

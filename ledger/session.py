@@ -18,6 +18,8 @@ import msgspec
 from ledger.capture import store_clean
 from ledger.errors import RunNotFound, VersionConflict
 from ledger.events import (
+    PatchCaptured,
+    PatchText,
     RunEvent,
     RunOpened,
     RunOpenedText,
@@ -70,9 +72,10 @@ class Session:
         self.sandbox: Sandbox | None = None
         self.prepared: dict[str, Sandbox] = {}
         self.unclear: list[Sandbox] = []
-        self.captured_tree: str | None = None
+        self.patch: PatchCaptured | None = None
         texts = self.rule_texts
         self.redactor = hands.redactor(texts.redact if texts else DEFAULT_PATTERNS)
+        self._knowing_nothing = self.redactor
         self._notice(history)
 
     @property
@@ -96,6 +99,17 @@ class Session:
         """Where the worktree is, or `None` if there is none on record or that was erased."""
         private = self.worktree.private if self.worktree else None
         return private if isinstance(private, WorktreeCreatedText) else None
+
+    @property
+    def patch_text(self) -> PatchText | None:
+        """The patch captured last, or `None` if there is none on record or that was erased."""
+        private = self.patch.private if self.patch else None
+        return private if isinstance(private, PatchText) else None
+
+    @property
+    def knows_secrets(self) -> bool:
+        """Whether this process gave a command something that must not be recorded."""
+        return self.redactor is not self._knowing_nothing
 
     @property
     def run_path(self) -> Path:
@@ -193,3 +207,5 @@ class Session:
         for record in records:
             if isinstance(record.event, WorktreeCreated):
                 self.worktree = record.event
+            elif isinstance(record.event, PatchCaptured):
+                self.patch = record.event

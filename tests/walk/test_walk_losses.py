@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 
 import msgspec
@@ -172,3 +173,31 @@ def test_a_sandbox_that_may_have_come_to_be_is_looked_for_at_the_end(world: Worl
     taken = world.only(run.stream, e.FallbackTaken)
     assert e.Attempt("docker", "outage", "unknown") == taken.attempts[0]
     assert silent.closed == 1
+
+
+def test_a_detached_run_is_closed_without_its_secrets_though_nobody_knows_them_now(
+    world: World,
+) -> None:
+    """What an earlier process captured and cleaned is what counts at the end."""
+    secret = "correct horse"
+    opened = world.ledger.open()
+
+    def leak(command: Command) -> Executed:
+        world.machine.trees[opened.workspace]["leak.txt"] = secret.encode()
+        return Executed(exit_code=0, usage=Usage(duration_us=1))
+
+    world.machine.programs["leak"] = leak
+    with world.ledger.resume(opened.stream) as run:
+        run.execute(["leak"], env={"DB_PASSWORD": secret})
+    later = world.again()
+    with later.ledger.resume(opened.stream) as run:
+        run.close()
+    patches = [event for event in later.events(opened.stream) if isinstance(event, e.PatchCaptured)]
+    assert [(False, 1), (True, 1)] == [
+        (patch.ending, sum(patch.redactions.values())) for patch in patches
+    ]
+    assert patches[0].private == patches[1].private
+    with sqlite3.connect(world.directory / "ledger.db") as database:
+        rows = database.execute("SELECT body FROM blobs").fetchall()
+    database.close()
+    assert all(secret.encode() not in body for (body,) in rows)
