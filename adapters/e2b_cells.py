@@ -1,6 +1,6 @@
 """Cells of code in an E2B sandbox, by the interpreter of its template.
 
-Rule 1: a language has one context, in the workspace: what a cell defines, the next one finds.
+Rule 1: a language has one context in each directory: what a cell defines, the next one there finds.
 Rule 2: a cell that is ended takes its context along: nothing else ends what an interpreter does.
 """
 
@@ -13,11 +13,10 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from adapters.e2b_errors import E2BError, Trouble, understood
+from ledger.cells import Cell, CellKind, CellResult
 from ledger.outcomes import Cancelled, Executed, Outcome, TimedOut, Usage
 from ledger.ports import Cancellation
 
@@ -41,36 +40,13 @@ _MEDIA_TYPES = {
 _BINARY = {"png", "jpeg", "pdf"}
 
 
-class CellResult(msgspec.Struct, frozen=True):
-    """What a cell gave: its value (`main`), what it displayed, or the error that ended it."""
-
-    kind: Literal["main", "display", "error"]
-    media_type: str
-    data: bytes
-
-
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    Source to execute; output and results are handed on as they come.
-
-    They come from a thread of the cell's own, while the caller waits for its end.
-    """
-
-    source: str
-    language: str = "python"
-    time_limit_s: float | None
-    stdout: Callable[[bytes], None]
-    stderr: Callable[[bytes], None]
-    result: Callable[[CellResult], None]
-
-
 class Interpreter:
-    """The interpreter of a sandbox whose workspace is at *root* inside."""
+    """The interpreter of a sandbox; cells say where they work inside, by default at *root*."""
 
     def __init__(self, sandbox: Sandbox, root: str) -> None:
         self._sandbox = sandbox
         self._root = root
-        self._contexts: dict[str, Context] = {}
+        self._contexts: dict[tuple[str, str], Context] = {}
 
     def execute(self, cell: Cell, cancellation: Cancellation | None) -> Outcome:
         """
@@ -78,11 +54,12 @@ class Interpreter:
 
         Raises `E2BError`; an error of the caller's own callbacks ends the cell and is raised.
         """
-        context = self._context(cell.language)
+        place = (cell.language, self._root if cell.cwd is None else str(cell.cwd))
+        context = self._context(*place)
         running = _Running(self._sandbox, context, cell)
         ending = running.wait(cell.time_limit_s, cancellation)
         if ending is not None or running.error is not None:
-            self._remove(cell.language)
+            self._remove(place)
         if not running.ended(_END_S):
             raise E2BError(Trouble(reason="failed", message="the cell cannot be ended"))
         usage = Usage(duration_us=running.duration_us)
@@ -98,16 +75,17 @@ class Interpreter:
             raise running.error
         return Executed(usage=usage, exit_code=1 if running.failed else 0)
 
-    def _context(self, language: str) -> Context:
-        if language not in self._contexts:
+    def _context(self, language: str, directory: str) -> Context:
+        place = (language, directory)
+        if place not in self._contexts:
             with understood():
-                self._contexts[language] = self._sandbox.create_code_context(
-                    cwd=self._root, language=language
+                self._contexts[place] = self._sandbox.create_code_context(
+                    cwd=directory, language=language
                 )
-        return self._contexts[language]
+        return self._contexts[place]
 
-    def _remove(self, language: str) -> None:
-        context = self._contexts.pop(language)
+    def _remove(self, place: tuple[str, str]) -> None:
+        context = self._contexts.pop(place)
         with understood():
             self._sandbox.remove_code_context(context)
 
@@ -132,6 +110,7 @@ class _Running:
                 sandbox.run_code(
                     self._cell.source,
                     context=context,
+                    envs=self._cell.env,
                     on_stdout=self._guarded(lambda out: self._cell.stdout(out.line.encode())),
                     on_stderr=self._guarded(lambda out: self._cell.stderr(out.line.encode())),
                     on_result=self._guarded(self._take_result),
@@ -155,7 +134,7 @@ class _Running:
         return guarded
 
     def _take_result(self, result: Any) -> None:
-        kind: Literal["main", "display"] = "main" if result.is_main_result else "display"
+        kind: CellKind = "main" if result.is_main_result else "display"
         for name, media_type in _MEDIA_TYPES.items():
             value = getattr(result, name)
             if value is None:

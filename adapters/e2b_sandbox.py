@@ -22,11 +22,12 @@ import msgspec
 
 from adapters.e2b_account import E2BAccount, Wanted
 from adapters.e2b_adapter import E2BSandboxAdapter
-from adapters.e2b_cells import Cell, Interpreter
+from adapters.e2b_cells import Interpreter
 from adapters.e2b_errors import E2BError, Trouble
 from adapters.e2b_machine import E2BMachine
 from adapters.e2b_request import is_requested, why_impossible
 from adapters.e2b_residence import Residence
+from ledger.cells import Cell
 from ledger.isolation import Isolation, Limits
 from ledger.outcomes import (
     Cancelled,
@@ -184,7 +185,9 @@ class E2BSandbox:
                 if self._interpreter is None:
                     sandbox = self._account.interpreter(machine.id, machine.lifetime_s)
                     self._interpreter = Interpreter(sandbox, residence.root)
-                outcome = self._interpreter.execute(cell, cancellation)
+                inside = None if cell.cwd is None else self.inside(cell.cwd)
+                there = msgspec.structs.replace(cell, cwd=inside)
+                outcome = self._interpreter.execute(there, cancellation)
             except E2BError as error:
                 return residence.lose(error)
             after = residence.bring_together()

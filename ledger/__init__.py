@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ledger.active_run import ActiveRun, Result
+    from ledger.active_run import ActiveRun, CodeResult, Result
     from ledger.context import RunContext
     from ledger.isolation import Isolation, Limits
     from ledger.ledger import Ledger
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActiveRun",
+    "CodeResult",
     "Isolation",
     "Ledger",
     "Limits",
@@ -30,6 +31,7 @@ __all__ = [
 
 _HOMES = {
     "ActiveRun": "ledger.active_run",
+    "CodeResult": "ledger.active_run",
     "Isolation": "ledger.isolation",
     "Ledger": "ledger.ledger",
     "Limits": "ledger.isolation",

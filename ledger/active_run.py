@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ledger import file_access
+from ledger.cells import CellResult
 from ledger.closing import CloseRun, close_run, close_sandbox, settle
 from ledger.errors import GestaError
 from ledger.execution import Execute, Finished, execute
-from ledger.outcomes import Cancelled, Captured, Executed, NotStarted, Outcome, TimedOut
+from ledger.interpreters import encode_source, program_for
+from ledger.outcomes import Blob, Cancelled, Captured, Executed, NotStarted, Outcome, TimedOut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,9 +84,35 @@ class Result:
 
     def _bytes(self, captured: Captured) -> bytes:
         blob = captured.blob
-        if blob is None:
-            return b""
+        return b"" if blob is None else self._read(blob)
+
+    def _read(self, blob: Blob) -> bytes:
         return self._blobs.read(blob.digest) if blob.row is None else blob.row
+
+
+class CodeResult(Result):
+    """
+    How a cell of code ended.
+
+    *results* is what the sandbox's own interpreter told apart from what the cell printed, as
+    stored; elsewhere there are none, and the value of a last expression is part of *stdout*.
+    """
+
+    @property
+    def results(self) -> tuple[CellResult, ...]:
+        """The cell's value, what it displayed, and the error that ended it, as they came."""
+        return tuple(
+            CellResult(kept.kind, kept.media_type, self._read(kept.blob))
+            for kept in self._output.results
+        )
+
+    @property
+    def text(self) -> str | None:
+        """The value of the last expression as text, where the interpreter told it apart."""
+        for result in self.results:
+            if (result.kind, result.media_type) == ("main", "text/plain"):
+                return result.data.decode(errors="replace")
+        return None
 
 
 class ActiveRun:
@@ -171,6 +199,43 @@ class ActiveRun:
         return self.perform(
             Execute(argv=("sh", "-c", line), form="shell", time_limit=timeout), None
         )
+
+    def execute_code(
+        self,
+        source: str,
+        language: str = "python",
+        *,
+        timeout: float | None = None,
+        may_fail: bool = False,
+        step: str | None = None,
+        stdout: Live | None = None,
+        stderr: Live | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> CodeResult:
+        """
+        Execute a cell of `python`, `bash` or `javascript`, and return how it ended.
+
+        Where the sandbox has an interpreter of its own (E2B), a cell finds what earlier ones of
+        its language defined; elsewhere each is a program of its own, which reads *source* as its
+        standard input. An error that Python code raises is an exit code of 1.
+
+        Raises `InputInvalid` for any other language; otherwise like `execute`.
+        """
+        data = encode_source(source)
+        wanted = Execute(
+            argv=program_for(language),
+            form="cell",
+            language=language,
+            source=data,
+            step=step,
+            may_fail=may_fail,
+            time_limit=timeout,
+            stdin=data,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        finished = execute(self._session, wanted, cancellation)
+        return CodeResult(self._session.hands.blobs, wanted.argv, finished)
 
     def perform(self, wanted: Execute, cancellation: Cancellation | None) -> Result:
         """Execute a command that is described in full; `execute` in one value."""

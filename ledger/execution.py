@@ -12,8 +12,10 @@ from ledger import decide
 from ledger import events as e
 from ledger.allowlist import Denial, check_argv, permits
 from ledger.capture import Capture, Live, blobs_of
+from ledger.cells import CellSandbox
 from ledger.choosing import choose_sandbox
 from ledger.closing import capture_between
+from ledger.code_cells import Results, as_taken, perform_cell
 from ledger.decide import CommandWanted
 from ledger.errors import CommandNotAllowed, MoveIllegal
 from ledger.guarding import fingerprints, record_changes
@@ -37,11 +39,13 @@ class Execute(msgspec.Struct, frozen=True, kw_only=True):
 
     *cwd* is relative to the workspace, by default the caller's own subdirectory. *env* comes on
     top of what the policy passes through. *time_limit* in seconds takes the place of the
-    policy's.
+    policy's. A cell has a *language* and a *source*, which *argv* reads from *stdin*.
     """
 
     argv: tuple[str, ...]
     form: e.Form = "argv"
+    language: str | None = None
+    source: bytes | None = None
     step: str | None = None
     may_fail: bool = False
     cwd: str | None = None
@@ -84,6 +88,7 @@ def execute(session: Session, wanted: Execute, cancellation: Cancellation | None
     try:
         command = surround(session, texts, wanted, directory, sandbox, had)
         denial = _denial(session, texts, wanted.argv, command, sandbox, had)
+        wanted, command = as_taken(sandbox, wanted, command)
         record = _request(session, wanted, command, had, made, denial)
     except BaseException:
         if made:
@@ -130,8 +135,11 @@ def _perform(
     wanted: Execute,
     command: Surroundings,
     capture: Capture,
+    results: Results,
     cancellation: Cancellation | None,
 ) -> Outcome:
+    if wanted.form == "cell" and isinstance(sandbox, CellSandbox):
+        return perform_cell(sandbox, wanted, command, capture, results, cancellation)
     if command.executable is None:
         message = f"cannot execute {wanted.argv[0]}: it is not found on the command's PATH"
         return NotStarted(reason="not_found", message=message)
@@ -168,9 +176,10 @@ def _run(
     limits = session.intent.rules.limits
     limit = None if limits.output_mb is None else limits.output_mb * _MEBIBYTE
     capture = Capture(session.hands.blobs, session.redactor, limit, wanted.stdout, wanted.stderr)
+    results = Results(session.hands.blobs, session.redactor, limit)
     guarded = fingerprints(session)
-    outcome = _perform(sandbox, wanted, command, capture, cancellation)
-    output = capture.finish()
+    outcome = _perform(sandbox, wanted, command, capture, results, cancellation)
+    output = msgspec.structs.replace(capture.finish(), results=results.kept)
     requested = record.event
     assert isinstance(requested, e.CommandRequested)
     session.record(
@@ -179,7 +188,7 @@ def _run(
             *(decide.lose_sandbox(run) if isinstance(outcome, Lost) else ()),
         ),
         cause=record.id,
-        blobs=blobs_of(output),
+        blobs=[*blobs_of(output), *(result.blob for result in output.results)],
     )
     if isinstance(outcome, Lost):
         session.sandbox = None
@@ -232,6 +241,7 @@ def _text(
     argv = tuple(from_os(word) for word in words.value)
     encoded = msgspec.json.encode(argv)
     blob = session.hands.blobs.put(encoded) if len(encoded) > _LARGEST_ARGV else None
+    source, taken_out = (None, {}) if wanted.source is None else session.store(wanted.source)
     executable = command.executable
     text = e.CommandText(
         argv=argv[:1] if blob else argv,
@@ -240,14 +250,17 @@ def _text(
         executable=None if executable is None else from_os(executable),
         env={name: from_os(value) for name, value in variables.value.items()},
         step=None if wanted.step is None else redactor.text(wanted.step).value,
+        language=wanted.language,
+        source=decide.blob_name(source),
         rule_set=redactor.digest,
         left_alone=redactor.left_alone,
     )
-    return text, [blob] if blob else [], _sum(words.counts, variables.counts)
+    counts = _sum(words.counts, variables.counts, taken_out)
+    return text, [kept for kept in (blob, source) if kept], counts
 
 
-def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
-    return {rule: one.get(rule, 0) + other.get(rule, 0) for rule in (*one, *other)}
+def _sum(*counts: dict[str, int]) -> dict[str, int]:
+    return {rule: sum(one.get(rule, 0) for one in counts) for one in counts for rule in one}
 
 
 def _stdin_kind(wanted: Execute) -> e.StdinKind:

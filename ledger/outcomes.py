@@ -62,9 +62,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory_kb: int | None = None
 
 
+class ResultKept(msgspec.Struct, frozen=True, kw_only=True):
+    """What was kept of one result of a cell; *kind* is its value, a display or its error."""
+
+    kind: Literal["main", "display", "error"]
+    media_type: str
+    blob: Blob
+    truncated: bool = False
+    redactions: dict[str, int] = {}
+
+
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What was kept of a command's streams, however it ended.
+    What was kept of a command's streams, however it ended, and of a cell's results.
 
     *rule_set* is the digest of the rules by which secrets were taken out.
     """
@@ -72,6 +82,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     stdout: Captured
     stderr: Captured
     stdin: Captured | None = None
+    results: tuple[ResultKept, ...] = ()
     rule_set: str | None = None
 
 

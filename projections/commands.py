@@ -47,7 +47,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A command as a reader wants it.
+    A command as a reader wants it, or a cell in a *language*.
 
     Times and durations are in microseconds, memory in kibibytes. Where *argv_blob* is set, *argv*
     holds the first argument alone. *rule* is what denied it, *message* why it did not start.
@@ -60,6 +60,7 @@ class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
     requested_at: int
     ended_at: int | None = None
     form: Form
+    language: str | None = None
     step: str | None
     argv: tuple[OsText, ...] | None
     argv_blob: BlobName | None
@@ -127,6 +128,7 @@ def _asked(record: Recorded, event: e.CommandRequested | e.CommandDenied) -> Com
         position=record.position,
         requested_at=record.occurred,
         form=event.form,
+        language=text.language if text else None,
         step=text.step if text else None,
         argv=text.argv if text else None,
         argv_blob=text.argv_blob if text else None,

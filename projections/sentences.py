@@ -109,7 +109,9 @@ def _of_command(
 ) -> str:
     match event:
         case e.CommandRequested():
-            words = _private(event, e.CommandText, lambda text: command_line(text.argv))
+            words = _private(
+                event, e.CommandText, lambda text: command_line(text.argv, text.language)
+            )
             return f"{event.command} requested: {words}"
         case e.CommandExecuted():
             return f"{event.command} {_exit(event)}{_printed(event)}"
@@ -127,7 +129,9 @@ def _of_command(
             how = _exit(event) if event.outcome == "executed" else event.outcome.replace("_", " ")
             return f"{event.command} found after it was lost: {how}{_printed(event)}"
         case e.CommandDenied():
-            words = _private(event, e.CommandDeniedText, lambda text: command_line(text.argv))
+            words = _private(
+                event, e.CommandDeniedText, lambda text: command_line(text.argv, text.language)
+            )
             rule = _private(event, e.CommandDeniedText, lambda text: text.rule)
             return f"{event.command} denied by {rule}: {words}"
         case _:
@@ -186,8 +190,14 @@ def _of_closing(
             assert_never(event)
 
 
-def command_line(argv: Iterable[OsText]) -> str:
-    """Return *argv* as a shell would take it, on one line as far as its words are."""
+def command_line(argv: Iterable[OsText], language: str | None = None) -> str:
+    """
+    Return *argv* as a shell would take it, on one line as far as its words are.
+
+    A code cell is named by its *language*: what read it is of no interest.
+    """
+    if language is not None:
+        return f"a cell of {language}"
     return " ".join(shlex.quote(readable(word)) for word in argv)
 
 

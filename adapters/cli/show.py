@@ -163,7 +163,7 @@ def words_of(row: CommandRow) -> str:
     more = f" … ({size(row.argv_blob.size)} of arguments)" if row.argv_blob else ""
     if row.form == "shell" and len(row.argv) == 3:
         return f"{step}{_text(row.argv[2])}"
-    return step + command_line(row.argv) + more
+    return step + command_line(row.argv, row.language) + more
 
 
 def _ending(row: CommandRow) -> str:

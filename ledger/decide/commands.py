@@ -13,7 +13,7 @@ from ledger import events as e
 from ledger.allowlist import Denial
 from ledger.decide.blobs import blob_name
 from ledger.errors import MoveIllegal
-from ledger.events import RunEvent
+from ledger.events import BlobName, RunEvent
 from ledger.isolation import Isolation
 from ledger.outcomes import (
     Cancelled,
@@ -23,6 +23,7 @@ from ledger.outcomes import (
     NotStarted,
     Outcome,
     Output,
+    ResultKept,
     TimedOut,
     Usage,
 )
@@ -48,7 +49,6 @@ def request_command(
 ) -> e.CommandRequested | e.CommandDenied:
     """Return the intent to execute *wanted*, or its denial. A refusal by state is `MoveIllegal`."""
     command = f"c{run.requests + 1}"
-    text = wanted.text
     assert run.asked is not None
     requested = e.CommandRequested(
         command=command,
@@ -61,11 +61,16 @@ def request_command(
         asked=run.asked,
         had=wanted.had,
         redactions=wanted.redactions,
-        private=text,
+        private=wanted.text,
     )
     check_legal(run, e.CommandRequested, "execute a command")
     if denial is None:
         return requested
+    return _denied(command, wanted, denial)
+
+
+def _denied(command: str, wanted: CommandWanted, denial: Denial) -> e.CommandDenied:
+    text = wanted.text
     return e.CommandDenied(
         command=command,
         form=wanted.form,
@@ -78,6 +83,8 @@ def request_command(
             cwd=text.cwd,
             executable=text.executable,
             step=text.step,
+            language=text.language,
+            source=text.source,
             rule=denial.rule,
             rule_set=text.rule_set,
         ),
@@ -168,8 +175,22 @@ def _seen(command: str, outcome: Outcome, output: Output | None) -> dict[str, An
         streams = {"stdout": output.stdout, "stderr": output.stderr, "stdin": output.stdin}
         seen.update({name: _stream(stream) for name, stream in streams.items()})
         names = {name: blob_name(stream.blob) for name, stream in streams.items() if stream}
-        seen["private"] = e.StreamsText(**names, rule_set=output.rule_set)
+        seen["private"] = e.StreamsText(
+            **names,
+            results=tuple(_result(result) for result in output.results),
+            rule_set=output.rule_set,
+        )
     return seen
+
+
+def _result(result: ResultKept) -> e.ResultName:
+    return e.ResultName(
+        result.kind,
+        result.media_type,
+        BlobName(result.blob.digest, result.blob.size),
+        result.truncated,
+        result.redactions,
+    )
 
 
 def _stream(stream: Captured | None) -> e.StreamFacts | None:

@@ -18,6 +18,9 @@ class CommandText(Text, frozen=True, kw_only=True):
     """
     The command as it was given; an *argv* too large for an event is the blob *argv_blob*.
 
+    Of a cell there is the *language*, and the *source* as a blob. *argv* is the program that reads
+    it, or the language alone where the sandbox's own interpreter took it (no *executable*).
+
     Secrets were taken out by the rules whose digest is *rule_set*; *left_alone* names variables
     whose values look like secrets and are too short to be looked for.
     """
@@ -28,6 +31,8 @@ class CommandText(Text, frozen=True, kw_only=True):
     executable: OsText | None = None
     env: dict[str, OsText] = {}
     step: str | None = None
+    language: str | None = None
+    source: BlobName | None = None
     rule_set: str | None = None
     left_alone: tuple[str, ...] = ()
 
@@ -61,16 +66,32 @@ class StreamFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redactions: dict[str, int] = {}
 
 
+class ResultName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    A result of a cell: its value (`main`), what it displayed, or the error that ended it.
+
+    *redactions* counts by rule the secrets that were taken out.
+    """
+
+    kind: Literal["main", "display", "error"]
+    media_type: str
+    blob: BlobName
+    truncated: bool = False
+    redactions: dict[str, int] = {}
+
+
 class StreamsText(Text, frozen=True, kw_only=True):
     """
     The blobs that hold a command's streams; `None` for one that brought nothing.
 
+    *results* are those that a sandbox's own interpreter told apart from what a cell printed.
     Secrets were taken out by the rules whose digest is *rule_set*.
     """
 
     stdout: BlobName | None = None
     stderr: BlobName | None = None
     stdin: BlobName | None = None
+    results: tuple[ResultName, ...] = ()
     rule_set: str | None = None
 
 
@@ -139,7 +160,7 @@ class CommandOutcomeFound(CommandEnding, frozen=True, kw_only=True):
 
 
 class CommandDeniedText(Text, frozen=True, kw_only=True):
-    """The command and the rule that denied it."""
+    """The command, or the cell, and the rule that denied it."""
 
     argv: tuple[OsText, ...]
     cwd: OsText
@@ -147,6 +168,8 @@ class CommandDeniedText(Text, frozen=True, kw_only=True):
     argv_blob: BlobName | None = None
     executable: OsText | None = None
     step: str | None = None
+    language: str | None = None
+    source: BlobName | None = None
     rule_set: str | None = None
 
 

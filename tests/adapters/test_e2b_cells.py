@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from adapters.cancellation import SignalCancellation
-from adapters.e2b_cells import Cell, CellResult
 from adapters.e2b_sandbox import E2BSandbox
+from ledger.cells import Cell, CellResult
 from ledger.isolation import Limits
 from ledger.outcomes import Cancelled, Executed, Lost, Outcome, SandboxMade, TimedOut
 from ledger.ports import Cancellation, SandboxWish

@@ -9,6 +9,7 @@ from ledger.events import BlobName, Event
 from ledger.isolation import Isolation, Limits
 from ledger.ostext import Bytes64
 from ledger.rules import AllowedCommand, RuleFacts, RuleTexts
+from tests.ledger.sample_cells import CELLS
 
 ASKED = Isolation(
     boundary="machine",
@@ -297,4 +298,4 @@ CLOSING: dict[str, Event] = {
     "run abandoned": e.RunAbandoned(lost=("c1",)),
     "run sealed": e.RunSealed(count=9, root="0e" * 32, log_size=LARGEST),
 }
-SAMPLES: dict[str, Event] = {**OPENING, **COMMANDS, **FILES, **CLOSING}
+SAMPLES: dict[str, Event] = {**OPENING, **COMMANDS, **CELLS, **FILES, **CLOSING}

@@ -215,7 +215,8 @@ def test_an_empty_private_part_is_not_a_missing_one() -> None:
     empty = next(v for v in VECTORS if v.name == "command cancelled")
     unsaid = next(v for v in VECTORS if v.name == "command lost")
     said = json.loads(empty.body)["event"]
-    assert {"rule_set": None, "stderr": None, "stdin": None, "stdout": None} == said
+    streams = {"stderr": None, "stdin": None, "stdout": None}
+    assert {"results": [], "rule_set": None, **streams} == said
     assert "event" not in json.loads(unsaid.body)
     assert e.StreamsText() == decode(empty.row()).event.private  # type: ignore[attr-defined]
     assert UNSET is decode(unsaid.row()).event.private  # type: ignore[attr-defined]
