@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ledger import file_access
 from ledger.cells import CellResult
 from ledger.closing import CloseRun, close_run, close_sandbox, settle
+from ledger.commands import Execute, Finished
 from ledger.errors import GestaError
-from ledger.execution import Execute, Finished, execute
+from ledger.execution import execute
 from ledger.interpreters import encode_source, program_for
 from ledger.outcomes import Blob, Cancelled, Captured, Executed, NotStarted, Outcome, TimedOut
 

@@ -17,7 +17,7 @@ from ledger.outcomes import Outcome, ResultKept
 
 if TYPE_CHECKING:
     from ledger.capture import Capture
-    from ledger.execution import Execute
+    from ledger.commands import Execute
     from ledger.ports import BlobStore, Cancellation, Sandbox
     from ledger.redaction import Redactor
     from ledger.surroundings import Surroundings

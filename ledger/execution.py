@@ -11,17 +11,18 @@ import msgspec
 from ledger import decide
 from ledger import events as e
 from ledger.allowlist import Denial, check_argv, permits
-from ledger.capture import Capture, Live, blobs_of
+from ledger.capture import Capture, blobs_of
 from ledger.cells import CellSandbox
 from ledger.choosing import choose_sandbox
 from ledger.closing import capture_between
 from ledger.code_cells import Results, as_taken, perform_cell
+from ledger.commands import Execute, Finished
 from ledger.decide import CommandWanted
 from ledger.errors import CommandNotAllowed, MoveIllegal
 from ledger.guarding import fingerprints, record_changes
 from ledger.isolation import Isolation
 from ledger.ostext import check_os, from_os
-from ledger.outcomes import Blob, Lost, NotStarted, Outcome, Output
+from ledger.outcomes import Blob, Lost, NotStarted, Outcome
 from ledger.overrides import check_variable_set
 from ledger.ports import Cancellation, Command, Input, Sandbox
 from ledger.recorded import Recorded
@@ -31,38 +32,6 @@ from ledger.surroundings import Surroundings, directory_of, environment, surroun
 
 _LARGEST_ARGV = 16 * 1024
 _MEBIBYTE = 1 << 20
-
-
-class Execute(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    A command that somebody wants executed in a run.
-
-    *cwd* is relative to the workspace, by default the caller's own subdirectory. *env* comes on
-    top of what the policy passes through. *time_limit* in seconds takes the place of the
-    policy's. A cell has a *language* and a *source*, which *argv* reads from *stdin*.
-    """
-
-    argv: tuple[str, ...]
-    form: e.Form = "argv"
-    language: str | None = None
-    source: bytes | None = None
-    step: str | None = None
-    may_fail: bool = False
-    cwd: str | None = None
-    env: dict[str, str] = {}
-    time_limit: float | None = None
-    stdin: int | bytes | None = None
-    terminal: bool = False
-    stdout: Live | None = None
-    stderr: Live | None = None
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """A command, how it ended, and what was kept of its streams."""
-
-    command: str
-    outcome: Outcome
-    output: Output
 
 
 def execute(session: Session, wanted: Execute, cancellation: Cancellation | None) -> Finished:

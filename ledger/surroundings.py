@@ -8,19 +8,16 @@ tells it; nothing else of the caller's.
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from ledger.commands import Execute
 from ledger.errors import InputInvalid
 from ledger.isolation import Isolation
 from ledger.overrides import check_inside
 from ledger.ports import Sandbox
 from ledger.rules import RuleTexts
 from ledger.session import Session
-
-if TYPE_CHECKING:
-    from ledger.execution import Execute
 
 
 class Surroundings(msgspec.Struct, frozen=True):

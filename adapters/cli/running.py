@@ -16,8 +16,8 @@ from adapters.cli.opening_flags import opening_flags, opening_of, variables
 from adapters.cli.printing import is_terminal, tell_json, warn
 from adapters.cli.walk import Walk, exit_code, passed_on
 from ledger.allowlist import check_argv
+from ledger.commands import Execute
 from ledger.errors import CommandNotAllowed, GestaError, InputInvalid
-from ledger.execution import Execute
 
 if TYPE_CHECKING:
     from adapters.cancellation import SignalCancellation

@@ -23,8 +23,8 @@ from adapters.cli.opening_flags import (
 )
 from adapters.cli.printing import tell, tell_json
 from adapters.cli.walk import Walk, exit_code, passed_on
+from ledger.commands import Execute
 from ledger.errors import InputInvalid
-from ledger.execution import Execute
 
 
 @click.command("open")

@@ -16,7 +16,7 @@ from adapters.cli.live_streams import LiveOutput
 if TYPE_CHECKING:
     from adapters.cancellation import SignalCancellation
     from ledger.active_run import ActiveRun, Result
-    from ledger.execution import Execute
+    from ledger.commands import Execute
 
 
 class Walk:

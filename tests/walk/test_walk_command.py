@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from ledger import events as e
+from ledger.commands import Execute
 from ledger.errors import InputInvalid
 from ledger.events import BlobName
-from ledger.execution import Execute
 from ledger.ostext import Bytes64
 from ledger.outcomes import Executed, Outcome, Usage
 from ledger.ports import Command

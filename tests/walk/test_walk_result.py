@@ -6,8 +6,8 @@ import pytest
 
 from ledger.active_run import Result, ending_for
 from ledger.closing import CloseRun
+from ledger.commands import Finished
 from ledger.errors import WorkspaceError
-from ledger.execution import Finished
 from ledger.outcomes import (
     Blob,
     Cancelled,
