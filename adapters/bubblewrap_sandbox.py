@@ -17,9 +17,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from adapters.bubblewrap_arguments import bubblewrap_arguments
-from adapters.bubblewrap_execution import BubblewrapExecution
-from adapters.bubblewrap_view import (
+from adapters.bubblewrap.arguments import bubblewrap_arguments
+from adapters.bubblewrap.execution import BubblewrapExecution
+from adapters.bubblewrap.view import (
     SYSTEM,
     Places,
     View,

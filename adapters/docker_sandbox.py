@@ -21,11 +21,11 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from adapters.bubblewrap_view import is_below_any
-from adapters.docker_container import make_container
-from adapters.docker_execution import DockerExecution
-from adapters.docker_mounts import refused, writable_of
-from adapters.docker_service import (
+from adapters.bubblewrap.view import is_below_any
+from adapters.docker.container import make_container
+from adapters.docker.execution import DockerExecution
+from adapters.docker.mounts import refused, writable_of
+from adapters.docker.service import (
     HOME_LABEL,
     STREAM_LABEL,
     DockerService,
@@ -36,8 +36,8 @@ from adapters.docker_service import (
     labels_of,
     unavailable,
 )
-from adapters.docker_starter import FOUND, line_to_become, line_to_find
-from adapters.docker_watch import Watch
+from adapters.docker.starter import FOUND, line_to_become, line_to_find
+from adapters.docker.watch import Watch
 from ledger.isolation import Isolation
 from ledger.outcomes import (
     Cancelled,

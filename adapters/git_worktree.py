@@ -16,16 +16,16 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.git_checkout import Checkout, locate, repository_lock
-from adapters.git_command import Git, Settings, find_git, read_settings, require_git
-from adapters.patch_capture import capture_patch
-from adapters.pointer_files import read_line
-from adapters.private_git_dir import SYNCED, PrivateGitDir
-from adapters.run_commits import KeptCommits, keep_cloned, keep_linked
-from adapters.shared_clone import make_shared_clone
-from adapters.uncommitted_work import Synced, bring_uncommitted_work
-from adapters.workspace_marker import Marker, identify, read_marker, write_marker
-from adapters.worktree_removal import find_registration, remove_workspace
+from adapters.git.checkout import Checkout, locate, repository_lock
+from adapters.git.command import Git, Settings, find_git, read_settings, require_git
+from adapters.git.marker import Marker, identify, read_marker, write_marker
+from adapters.git.patch_capture import capture_patch
+from adapters.git.pointer_files import read_line
+from adapters.git.private_dir import SYNCED, PrivateGitDir
+from adapters.git.removal import find_registration, remove_workspace
+from adapters.git.run_commits import KeptCommits, keep_cloned, keep_linked
+from adapters.git.shared_clone import make_shared_clone
+from adapters.git.uncommitted_work import Synced, bring_uncommitted_work
 from ledger.errors import WorkspaceError
 from ledger.outcomes import PatchMade, RemovalFailed, Removed, Unavailable, WorktreeMade
 from ledger.ports import Repository, WorktreeIntent

@@ -2,7 +2,7 @@
 
 It stands in where there is no git repository, no git, or a run was asked to do without a worktree.
 Rule 1: the source is only read. What comes along is what would in a worktree; outside a checkout
-it is everything but what `adapters.directory_listing` names.
+it is everything but what `adapters.git.directory_listing` names.
 Rule 2: patches are against the copy, by a git directory of our own. Without git an unchanged
 directory can be captured, a changed one cannot.
 Rule 3: only the very directory that was made is removed, known by device and inode.
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.directory_listing import Listing, list_source, list_workspace
-from adapters.file_copy import CopiedFile, SkippedFile, copy_file, open_directory
-from adapters.git_command import Settings, find_git, read_settings, require_git
-from adapters.patch_capture import CapturedPatch, capture_patch
-from adapters.private_git_dir import SYNCED, Numbers, PrivateGitDir
-from adapters.uncommitted_work import Manifest
-from adapters.workspace_marker import Marker, identify, read_marker, write_marker
-from adapters.worktree_removal import remove_workspace
+from adapters.git.command import Settings, find_git, read_settings, require_git
+from adapters.git.directory_listing import Listing, list_source, list_workspace
+from adapters.git.file_copy import CopiedFile, SkippedFile, copy_file, open_directory
+from adapters.git.marker import Marker, identify, read_marker, write_marker
+from adapters.git.patch_capture import CapturedPatch, capture_patch
+from adapters.git.private_dir import SYNCED, Numbers, PrivateGitDir
+from adapters.git.removal import remove_workspace
+from adapters.git.uncommitted_work import Manifest
 from ledger.errors import WorkspaceError
 from ledger.ostext import to_os
 from ledger.outcomes import PatchMade, RemovalFailed, Removed, Unavailable, WorktreeMade

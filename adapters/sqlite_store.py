@@ -22,11 +22,11 @@ from eventsourcing.persistence import Notification, NotSupportedError, StoredEve
 from eventsourcing.utils import Environment
 
 from adapters.forks import ForkAware, watch_forks
-from adapters.sqlite_append import Batch, append_failure, read_head
-from adapters.sqlite_connections import SYNCHRONOUS, SQLiteConnections
-from adapters.sqlite_schema import check_schema, describe_failure, ensure_database
-from adapters.write_lock import WriteLock
-from adapters.write_queue import WriteQueue
+from adapters.sqlite.append import Batch, append_failure, read_head
+from adapters.sqlite.connections import SYNCHRONOUS, SQLiteConnections
+from adapters.sqlite.schema import check_schema, describe_failure, ensure_database
+from adapters.sqlite.write_lock import WriteLock
+from adapters.sqlite.write_queue import WriteQueue
 from ledger.errors import StoreUnavailable
 from ledger.merkle import TreeHead
 from ledger.outcomes import Blob

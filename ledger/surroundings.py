@@ -65,7 +65,7 @@ def environment(
     """Return the whole environment of a command: what the policy names, and what it is told."""
     caller = session.hands.environment
     # A home directory of this machine is nobody's in another one.
-    foreign = had.boundary in ("machine", "vm", "container")
+    foreign = had.boundary in ("machine", "vm")
     names = [name for name in texts.env if not (foreign and name == "HOME")]
     env = {name: caller[name] for name in names if name in caller}
     env.update(extra)

@@ -96,7 +96,7 @@ def _disk(home: Path) -> Finding:
 
 def _store(ledger: Ledger, home: Path) -> Finding:
     from adapters.cli.times import plural, size
-    from adapters.sqlite_schema import STORE_VERSION
+    from adapters.sqlite.schema import STORE_VERSION
 
     store = ledger.journal.store
     files = [path for path in home.glob("ledger.db*") if path.is_file()]

@@ -42,7 +42,7 @@ def apply_command(run: str | None, check: bool) -> None:
 
     All of it or nothing: a patch that does not apply changes no file. Nothing is committed.
     """
-    from adapters.patch_apply import apply_patch
+    from adapters.git.patch_apply import apply_patch
     from adapters.wiring import open_ledger
     from ledger.outcomes import Unavailable
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters import open_ledger
+from adapters.bubblewrap.view import Places, alternates, refusal, view_of
 from adapters.bubblewrap_sandbox import BubblewrapSandbox
-from adapters.bubblewrap_view import Places, alternates, refusal, view_of
 from adapters.supervisor.tree import processes
 from ledger.isolation import Filesystem, Isolation, Limits, Network
 from ledger.outcomes import Executed, NotStarted, Removed, SandboxMade, TimedOut, Unavailable

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapters.docker.service import labels_of
 from adapters.docker_sandbox import DockerSandbox
-from adapters.docker_service import labels_of
 from ledger.isolation import Isolation, Limits, Network
 from ledger.outcomes import (
     Executed,

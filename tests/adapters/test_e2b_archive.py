@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.e2b_guest.listing import changes, list_tree
-from adapters.e2b_guest.packing import pack
-from adapters.e2b_guest.unpacking import ArchiveRefused, unpack
+from adapters.e2b.guest.listing import changes, list_tree
+from adapters.e2b.guest.packing import pack
+from adapters.e2b.guest.unpacking import ArchiveRefused, unpack
 
 # A tree as paths of at most three names: content with its mode, a link, or an empty directory.
 NAMES = st.sampled_from(["a", "b", "c", "ä", "x y", os.fsdecode(b"\xff")])

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from adapters import e2b_execution
-from adapters.e2b_account import E2BAccount, Wanted
-from adapters.e2b_errors import E2BError, trouble_of
-from adapters.e2b_machine import E2BMachine
+from adapters.e2b import execution
+from adapters.e2b.account import E2BAccount, Wanted
+from adapters.e2b.errors import E2BError, trouble_of
+from adapters.e2b.machine import E2BMachine
+from adapters.e2b.transfer import Transfer
 from adapters.e2b_sandbox import E2BSandbox
-from adapters.e2b_transfer import Transfer
 from ledger.isolation import Limits
 from ledger.outcomes import Lost, RemovalFailed, Removed, SandboxMade, Unavailable
 from ledger.ports import SandboxWish
@@ -269,7 +269,7 @@ def test_a_provider_that_vanishes_in_mid_command_is_waited_for_and_then_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The outage is named, and so is the sandbox that could not be ended."""
-    monkeypatch.setattr(e2b_execution, "_OUT_OF_REACH_S", 0.5)
+    monkeypatch.setattr(execution, "_OUT_OF_REACH_S", 0.5)
     (machine,) = server.machines.living()
     run = Run(sandbox, wish.workspace)
     run.on_output = lambda _: threading.Thread(target=server.stop).start()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.e2b_account import E2BAccount, Wanted
-from adapters.e2b_machine import E2BMachine
-from adapters.e2b_request import Exchange, encode_request
+from adapters.e2b.account import E2BAccount, Wanted
+from adapters.e2b.machine import E2BMachine
+from adapters.e2b.request import Exchange, encode_request
 from adapters.e2b_sandbox import E2BSandbox, Marked
 from ledger.isolation import Isolation, Limits, lost
 from ledger.outcomes import NotStarted, Removed, SandboxMade, TimedOut, Unavailable

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from adapters.git.patch_apply import Applied, apply_patch
 from adapters.git_worktree import GitWorkspace
-from adapters.patch_apply import Applied, apply_patch
 from ledger.errors import WorkspaceError
 from tests.adapters.checkouts import git, intent_for, made_by, make_repository
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.git_command import (
+from adapters.git.command import (
     Git,
     find_git,
     read_settings,

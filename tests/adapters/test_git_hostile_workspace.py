@@ -271,7 +271,7 @@ def test_a_fifo_where_git_looks_for_rules_is_named_and_not_waited_at(
     workspace: GitWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The capture fails and says at which file."""
-    monkeypatch.setattr("adapters.private_git_dir._PATIENCE_S", 0.3)
+    monkeypatch.setattr("adapters.git.private_dir._PATIENCE_S", 0.3)
     intent, made = _begin(workspace, tmp_path)
     (intent.path / name).unlink(missing_ok=True)
     (intent.path / "src/main.py").write_text("changed\n")

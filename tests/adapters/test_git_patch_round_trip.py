@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.git.patch_apply import apply_patch
 from adapters.git_worktree import GitWorkspace
-from adapters.patch_apply import apply_patch
 from ledger.outcomes import Removed
 from tests.adapters.checkouts import (
     intent_for,

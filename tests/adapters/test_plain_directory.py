@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.directory_listing import EXCLUDED
+from adapters.git.directory_listing import EXCLUDED
 from adapters.plain_directory import PlainDirectory
 from ledger.errors import WorkspaceError
 from ledger.outcomes import RemovalFailed, Removed, Unavailable
@@ -79,7 +79,7 @@ def test_too_many_files_are_refused_before_any_is_copied(
     plain: PlainDirectory, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says what is too much and what to do; nothing is left."""
-    monkeypatch.setattr("adapters.directory_listing.MOST_FILES", 3)
+    monkeypatch.setattr("adapters.git.directory_listing.MOST_FILES", 3)
     intent = intent_for(tmp_path, source)
     made = plain.create(intent)
     assert isinstance(made, Unavailable)
@@ -92,7 +92,7 @@ def test_too_many_bytes_are_refused(
     plain: PlainDirectory, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sum of all files counts."""
-    monkeypatch.setattr("adapters.directory_listing.MOST_BYTES", 10)
+    monkeypatch.setattr("adapters.git.directory_listing.MOST_BYTES", 10)
     made = plain.create(intent_for(tmp_path, source))
     assert isinstance(made, Unavailable)
     assert "more than 0 GiB" in made.message

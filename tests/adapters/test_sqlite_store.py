@@ -454,7 +454,7 @@ def test_a_row_that_cannot_be_stored_fails_alone_in_its_group(path: Path) -> Non
     """Of batches in one transaction the one with an impossible value is taken back."""
     from eventsourcing.persistence import StoredEvent
 
-    from adapters.sqlite_append import Batch
+    from adapters.sqlite.append import Batch
     from ledger.merkle import event_leaf
 
     def batch(stream: str, version: int, topic: Any) -> Batch:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from adapters.write_queue import WriteQueue
+from adapters.sqlite.write_queue import WriteQueue
 from ledger.errors import StoreUnavailable
 
 PATIENCE_S = 30.0

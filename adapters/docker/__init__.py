@@ -1,0 +1,1 @@
+"""What `adapters.docker_sandbox` is made of: service, container, mounts, streams."""

@@ -1,0 +1,1 @@
+"""What `adapters.e2b_sandbox` is made of: account, machine, transfer, execution, cells."""

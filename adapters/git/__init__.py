@@ -1,0 +1,1 @@
+"""What the workspaces are made of: git without surprises, copies, patches, removal."""

@@ -1,0 +1,1 @@
+"""What `adapters.sqlite_store` is made of: schema, connections, one transaction, one queue."""
