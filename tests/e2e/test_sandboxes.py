@@ -36,7 +36,7 @@ print("connected")
 """
 # What waits for a provider that is gone waits for half a minute; here it is in a hurry.
 HURRIED = (
-    "import adapters.e2b_execution as execution; execution._OUT_OF_REACH_S = 0.5; "
+    "import adapters.e2b.execution as execution; execution._OUT_OF_REACH_S = 0.5; "
     "from adapters.cli import main; main()"
 )
 FAILING = "def test_two():\n    assert 3 == 1 + 1\n\n\ndef test_one():\n    assert 1 == 1\n"
