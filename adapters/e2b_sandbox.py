@@ -146,6 +146,7 @@ class E2BSandbox:
             persists=("files",),
             image=wish.image or facts.template,
             granted_s=self.granted_s,
+            home=self._residence.home,
         )
 
     def resolve(self, name: str, cwd: Path, env: dict[str, str]) -> str | None:

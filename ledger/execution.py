@@ -194,7 +194,7 @@ def _sandbox(session: Session) -> tuple[Sandbox, Isolation, tuple[e.RunEvent, ..
         assert session.run.had is not None
         return session.sandbox, session.run.had, ()
     choice = choose_sandbox(session)
-    session.sandbox = choice.sandbox
+    session.sandbox, session.sandbox_home = choice.sandbox, choice.made.home
     return choice.sandbox, choice.made.isolation, choice.events
 
 

@@ -136,7 +136,8 @@ class SandboxMade(msgspec.Struct, frozen=True, kw_only=True):
     """
     A sandbox exists (or will, for each command, where *lifetime* says so).
 
-    *granted_s* is how long its provider lets it live unused, `None` where there is no provider.
+    *granted_s* is how long its provider lets it live unused, `None` where there is no provider;
+    *home* the home directory that commands have there, `None` where they have the caller's.
     """
 
     kind: str
@@ -146,6 +147,7 @@ class SandboxMade(msgspec.Struct, frozen=True, kw_only=True):
     persists: tuple[Literal["files", "processes"], ...]
     image: str | None = None
     granted_s: int | None = None
+    home: str | None = None
 
 
 class WorktreeMade(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,6 +70,7 @@ class Session:
         self.run: Run = fold(record.event for record in history)
         self.worktree: WorktreeCreated | None = None
         self.sandbox: Sandbox | None = None
+        self.sandbox_home: str | None = None
         self.prepared: dict[str, Sandbox] = {}
         self.unclear: list[Sandbox] = []
         self.patch: PatchCaptured | None = None

@@ -64,10 +64,10 @@ def environment(
 ) -> dict[str, str]:
     """Return the whole environment of a command: what the policy names, and what it is told."""
     caller = session.hands.environment
-    # A home directory of this machine is nobody's in another one.
-    foreign = had.boundary in ("machine", "vm")
-    names = [name for name in texts.env if not (foreign and name == "HOME")]
-    env = {name: caller[name] for name in names if name in caller}
+    env = {name: caller[name] for name in texts.env if name in caller}
+    if "HOME" in env and session.sandbox_home is not None:
+        # A home directory of this machine is nobody's in another one.
+        env["HOME"] = session.sandbox_home
     env.update(extra)
     env["GESTA_RUN"] = session.stream
     env["TRACEPARENT"] = f"00-{session.who.trace}-{session.opened.id[:16]}-01"

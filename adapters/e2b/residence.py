@@ -6,6 +6,7 @@ command there would find.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from adapters.e2b.account import Facts
@@ -62,6 +63,11 @@ class Residence:
             # Kept by whoever takes the output, so it holds wherever there is one.
             output_mb=wanted.output_mb,
         )
+
+    @property
+    def home(self) -> str:
+        """The home directory of commands there."""
+        return os.path.dirname(self._root)
 
     def inside(self, path: Path) -> str:
         """Return where *path* is inside: what is in the workspace is there, the rest stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[E2BServer]:
 def test_a_command_has_the_home_directory_of_where_it_runs(
     home: Path, server: E2BServer, repository: Path
 ) -> None:
-    """It is neither ours nor missing; the record does not claim that we gave it one."""
+    """It is neither ours nor missing, and the record says which it was."""
     profile(home, "cloud", "sandbox: {type: e2b, fallback: [], may_lose: [limits]}\n")
     with open_ledger() as ledger:
         with ledger.run(profile="cloud", directory=repository) as run:
@@ -38,4 +39,5 @@ def test_a_command_has_the_home_directory_of_where_it_runs(
     assert result.stdout.strip()
     text = requested[0].private
     assert isinstance(text, e.CommandText)
-    assert "HOME" not in text.env
+    assert text.env["HOME"] == result.stdout.decode().strip()
+    assert text.env["HOME"] != os.environ["HOME"]

@@ -20,10 +20,11 @@ import pytest
 from adapters.cancellation import SignalCancellation
 from ledger.outcomes import Cancelled, Executed, Lost, NotStarted, Removed, TimedOut
 from ledger.ports import Command, Sandbox
+from tests.contracts.sandbox_files_contract import SandboxFilesContract
 from tests.contracts.sandbox_runs import ENVIRONMENT, Run, code_of, processes_with
 
 
-class SandboxContract:
+class SandboxContract(SandboxFilesContract):
     """The claims; each holds for every adapter."""
 
     @pytest.fixture

@@ -92,7 +92,7 @@ class Job:
             decoded(request["cwd"]),
             b"",
             pack([decoded(argument) for argument in request["argv"]]),
-            pack(_with_home([decoded(pair) for pair in request["env"]])),
+            pack([decoded(pair) for pair in request["env"]]),
             descriptors=[*given, *(fed or [os.open(os.devnull, os.O_RDONLY)])],
         )
         for descriptor in given:
@@ -236,10 +236,3 @@ def _start_supervisor() -> tuple[int, Channel]:
             os._exit(0)
     its.close()
     return process, Channel(ours)
-
-
-def _with_home(pairs: list[bytes]) -> list[bytes]:
-    """Return *pairs* with our own home directory, if they name none."""
-    if any(pair.startswith(b"HOME=") for pair in pairs):
-        return pairs
-    return [*pairs, b"HOME=" + os.fsencode(os.path.expanduser("~"))]
