@@ -195,6 +195,7 @@ def _sandbox(session: Session) -> tuple[Sandbox, Isolation, tuple[e.RunEvent, ..
         return session.sandbox, session.run.had, ()
     choice = choose_sandbox(session)
     session.sandbox, session.sandbox_home = choice.sandbox, choice.made.home
+    session.sandbox_lasts = choice.made.lifetime == "run"
     return choice.sandbox, choice.made.isolation, choice.events
 
 

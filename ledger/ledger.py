@@ -139,7 +139,8 @@ class Ledger:
             try:
                 yield ActiveRun(session)
             finally:
-                if session.sandbox is not None and session.run.phase is not Phase.ENDED:
+                # One that lasts is left for the process that resumes the run next.
+                if session.sandbox is not None and not session.sandbox_lasts:
                     session.sandbox.close()
 
     def find(self, words: str | None = None) -> str:

@@ -71,6 +71,7 @@ class Session:
         self.worktree: WorktreeCreated | None = None
         self.sandbox: Sandbox | None = None
         self.sandbox_home: str | None = None
+        self.sandbox_lasts = False
         self.prepared: dict[str, Sandbox] = {}
         self.unclear: list[Sandbox] = []
         self.patch: PatchCaptured | None = None

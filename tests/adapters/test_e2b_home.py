@@ -41,3 +41,24 @@ def test_a_command_has_the_home_directory_of_where_it_runs(
     assert isinstance(text, e.CommandText)
     assert text.env["HOME"] == result.stdout.decode().strip()
     assert text.env["HOME"] != os.environ["HOME"]
+
+
+def test_a_detached_run_finds_its_sandbox_again(
+    home: Path, server: E2BServer, repository: Path
+) -> None:
+    """Each command comes through a ledger of its own; one machine serves all, and then ends."""
+    profile(home, "cloud", "sandbox: {type: e2b, fallback: [], may_lose: [limits]}\n")
+    with open_ledger() as ledger:
+        stream = ledger.open(profile="cloud", directory=repository).stream
+    for script in ('echo one > "$HOME/kept"', 'test -e "$HOME/kept"'):
+        with open_ledger() as ledger, ledger.resume(stream) as run:
+            assert run.execute(["sh", "-c", script]).success
+            assert 1 == len(server.machines.living())
+    with open_ledger() as ledger, ledger.resume(stream) as run:
+        run.close()
+    with open_ledger() as ledger:
+        state = ledger.state(stream)
+
+    assert ("succeeded", "clean") == (state.status, state.cleanliness)
+    assert 1 == len(server.asked("^POST /v2/sandboxes$"))
+    assert [] == server.machines.living()
