@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.ports import Cancellation
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -85,3 +90,12 @@ class SignalCancellation:
         if number == signal.SIGINT and self._signal == signal.SIGINT:
             raise KeyboardInterrupt
         self.request(number)
+
+
+def is_requested(cancellation: Cancellation | None) -> bool:
+    """Say whether the command is to be ended before it begins."""
+    if cancellation is None:
+        return False
+    waiting = select.poll()
+    waiting.register(cancellation.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))

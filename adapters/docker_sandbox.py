@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import select
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from adapters.bubblewrap.view import is_below_any
+from adapters.cancellation import is_requested
 from adapters.docker.container import make_container
 from adapters.docker.execution import DockerExecution
 from adapters.docker.mounts import refused, writable_of
@@ -147,7 +147,7 @@ class DockerSandbox:
         """Run one command to its end, in a container that ends with it."""
         if self._wish is None:
             return Lost(message="cannot run a command in the docker sandbox: it does not exist")
-        if cancellation is not None and _is_requested(cancellation):
+        if cancellation is not None and is_requested(cancellation):
             return Cancelled(usage=Usage(duration_us=0), signal=cancellation.signal)
         try:
             line = line_to_become(command.executable, command.argv, str(command.cwd), command.env)
@@ -270,12 +270,6 @@ class DockerSandbox:
     def _is_home_mounted(self, wish: SandboxWish) -> bool:
         """Say whether the ledger may be within reach: in the workspace it would be."""
         return self._home is None or is_below_any(os.path.realpath(self._home), writable_of(wish))
-
-
-def _is_requested(cancellation: Cancellation) -> bool:
-    waiting = select.poll()
-    waiting.register(cancellation.fileno(), select.POLLIN)
-    return bool(waiting.poll(0))
 
 
 def _import_sdk() -> None:

@@ -20,12 +20,13 @@ from secrets import token_hex
 
 import msgspec
 
+from adapters.cancellation import is_requested
 from adapters.e2b.account import E2BAccount, Wanted
 from adapters.e2b.adapter import E2BSandboxAdapter
 from adapters.e2b.cells import Interpreter
 from adapters.e2b.errors import E2BError, Trouble
 from adapters.e2b.machine import E2BMachine
-from adapters.e2b.request import is_requested, why_impossible
+from adapters.e2b.request import why_impossible
 from adapters.e2b.residence import Residence
 from ledger.cells import Cell
 from ledger.isolation import Isolation, Limits

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -125,15 +124,6 @@ def outcome_of(result: Result, ending: str | None, cancellation: Cancellation | 
         signal=result.signal,
         killed_by_memory_limit=result.kills > 0,
     )
-
-
-def is_requested(cancellation: Cancellation | None) -> bool:
-    """Say whether the command is to be ended before it begins."""
-    if cancellation is None:
-        return False
-    waiting = select.poll()
-    waiting.register(cancellation.fileno(), select.POLLIN)
-    return bool(waiting.poll(0))
 
 
 def encode_text(text: str) -> str:
