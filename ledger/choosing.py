@@ -43,7 +43,7 @@ def choose_sandbox(session: Session) -> Choice:
     if held and held.state == "live":
         got = _take_hold(session, held)
         if not isinstance(got, Unavailable):
-            return Choice(*got, _events(session, got[1], (), held))
+            return Choice(*got, _events(session, got[1], (), held, None))
         session.record(decide.lose_sandbox)
         decide.begin_command(session.run)
         attempts.append(Attempted(held.kind, got))
@@ -55,11 +55,13 @@ def choose_sandbox(session: Session) -> Choice:
         # What was lost is not silently had again: the next one takes its place, on record.
         if kind == lost_kind:
             continue
+        asked_at = session.hands.clock.monotonic()
         got = _attempt(session, kind)
         if isinstance(got, Unavailable):
             attempts.append(Attempted(kind, got))
             continue
-        return Choice(*got, _events(session, got[1], tuple(attempts), None))
+        startup_us = session.hands.clock.monotonic() - asked_at
+        return Choice(*got, _events(session, got[1], tuple(attempts), None, startup_us))
     raise _refuse(session, tuple(attempts))
 
 
@@ -74,7 +76,11 @@ def prepare_sandbox(session: Session) -> None:
 
 
 def _events(
-    session: Session, made: SandboxMade, attempts: tuple[Attempted, ...], held: Holding | None
+    session: Session,
+    made: SandboxMade,
+    attempts: tuple[Attempted, ...],
+    held: Holding | None,
+    startup_us: int | None,
 ) -> tuple[e.RunEvent, ...]:
     if held and (made.kind, made.id, made.isolation) == (held.kind, held.id, session.run.had):
         return ()
@@ -86,7 +92,7 @@ def _events(
     if weaker or made.kind != session.intent.sandbox_wanted:
         cause = "machine" if held else _cause(session, attempts)
         events.append(_fall_back(session, made, attempts, weaker, cause))
-    return (*events, decide.create_sandbox(session.run, made))
+    return (*events, decide.create_sandbox(session.run, made, startup_us))
 
 
 def sandbox_wish(session: Session) -> SandboxWish:

@@ -54,7 +54,7 @@ TOPICS: dict[str, type[Event]] = {
     "run.completed.1": e.RunCompleted,
     "run.opened.1": e.RunOpened,
     "run.sealed.1": e.RunSealed,
-    "sandbox.created.2": e.SandboxCreated,
+    "sandbox.created.3": e.SandboxCreated,
     "sandbox.lost.1": e.SandboxLost,
     "worktree.created.1": e.WorktreeCreated,
 }

@@ -20,8 +20,14 @@ def _persistence_of_sandbox(facts: Facts) -> Facts:
     return {**facts, "persists": persists}
 
 
+def _startup_of_sandbox(facts: Facts) -> Facts:
+    # Version 2 did not say how long it took to have the sandbox.
+    return {**facts, "startup_us": None}
+
+
 STEPS: dict[str, tuple[str, Callable[[Facts], Facts]]] = {
     "sandbox.created.1": ("sandbox.created.2", _persistence_of_sandbox),
+    "sandbox.created.2": ("sandbox.created.3", _startup_of_sandbox),
 }
 
 

@@ -61,8 +61,8 @@ def create_worktree(
     return event
 
 
-def create_sandbox(run: Run, made: SandboxMade) -> RunEvent:
-    """Return the event for a sandbox that was made."""
+def create_sandbox(run: Run, made: SandboxMade, startup_us: int | None = None) -> RunEvent:
+    """Return the event for a sandbox that was made, *startup_us* after it was asked for."""
     event = e.SandboxCreated(
         ordinal=run.made("sandbox") + 1,
         kind=made.kind,
@@ -71,6 +71,7 @@ def create_sandbox(run: Run, made: SandboxMade) -> RunEvent:
         lifetime=made.lifetime,
         persists=made.persists,
         granted_s=made.granted_s,
+        startup_us=startup_us,
         private=e.SandboxCreatedText(image=made.image) if made.image else UNSET,
     )
     check_legal(run, type(event), "create a sandbox")

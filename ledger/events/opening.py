@@ -95,6 +95,8 @@ class SandboxCreated(Event, frozen=True, kw_only=True):
     persists: tuple[Literal["files", "processes"], ...]
     # How long its provider lets it live unused.
     granted_s: int | None = None
+    # From asking for it to having it; `None` is not known.
+    startup_us: int | None = None
     private: Private[SandboxCreatedText] = UNSET
 
 

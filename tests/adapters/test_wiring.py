@@ -33,7 +33,7 @@ def test_a_run_is_recorded_in_its_order(
         "run.opened.1",
         "worktree.created.1",
         "fallback.taken.1",
-        "sandbox.created.2",
+        "sandbox.created.3",
         "command.requested.1",
         "command.executed.1",
         "patch.captured.1",

@@ -126,16 +126,17 @@ OPENING: dict[str, Event] = {
             manifest=BlobName("dd" * 32, 2),
         ),
     ),
-    "sandbox created": e.SandboxCreated(
+    "sandbox created, and how soon": e.SandboxCreated(
         ordinal=1,
         kind="local",
         id="gesta-1",
         had=HAD,
         lifetime="command",
         persists=("files",),
+        startup_us=2_500,
         private=e.SandboxCreatedText(image="python:3.13"),
     ),
-    "sandbox created, without an image": e.SandboxCreated(
+    "sandbox created, without an image or a time": e.SandboxCreated(
         ordinal=2, kind="local", id="gesta-2", had=HAD, lifetime="run", persists=()
     ),
     "sandbox lost": e.SandboxLost(ordinal=1),

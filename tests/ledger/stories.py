@@ -14,7 +14,7 @@ from tests.ledger.samples import SAMPLES
 
 OPENED: Any = SAMPLES["run opened"]
 WORKTREE: Any = SAMPLES["worktree created"]
-SANDBOX: Any = SAMPLES["sandbox created"]
+SANDBOX: Any = SAMPLES["sandbox created, and how soon"]
 REQUESTED: Any = SAMPLES["command requested"]
 EXECUTED: Any = msgspec.structs.replace(SAMPLES["command executed"], exit_code=0)
 COMPLETED: Any = SAMPLES["run completed, nothing said"]

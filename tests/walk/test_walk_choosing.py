@@ -40,6 +40,8 @@ def test_the_kind_that_the_policy_names_needs_no_fallback(world: World) -> None:
             had=ASKED,
             lifetime="command",
             persists=("files",),
+            # The clock of these tests moves by one each time it is read.
+            startup_us=1,
         )
         assert expected == world.only(run.stream, e.SandboxCreated)
         assert "FallbackTaken" not in world.kinds(run.stream)
