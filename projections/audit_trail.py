@@ -14,6 +14,8 @@ import msgspec
 from ledger import events as e
 from ledger.isolation import Isolation
 from ledger.recorded import Established, Recorded
+from projections.projection import Projection, Table, on
+from projections.rows import Rows
 from projections.sentences import AnyEvent, sentence
 
 _LONGEST_SENTENCE = 500
@@ -56,6 +58,48 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     run: str | None = None
     where: str = "host"
     had: Isolation | None = None
+
+
+class RunPlace(msgspec.Struct, frozen=True):
+    """What the fold of a stream's next event needs."""
+
+    stream: str
+    place: Place
+
+
+TRAIL = Table(
+    "audit_trail",
+    AuditRow,
+    key=("position",),
+    indexes=(
+        ("stream", "position"),
+        ("event", "position"),
+        ("occurred_at",),
+        ("actor", "position"),
+    ),
+    search=("what", "actor", "task", "run", "event", "where", "host"),
+    about="One row an event, in the order of the log: when, who, in which run, what, and where.",
+)
+PLACES = Table("audit_places", RunPlace, key=("stream",))
+
+
+class AuditTrail(Projection):
+    """One row an event, in the order of the log: when, who, in which run, what, and where."""
+
+    name = "audit_trail"
+    version = 1
+    tables = (TRAIL, PLACES)
+    by_stream = True
+
+    @on()
+    def every(self, record: Recorded, rows: Rows) -> None:
+        """Add the event's row, and note where the run is by then."""
+        known = rows.get(PLACES, record.stream)
+        before = known.place if known else Place()
+        place = move(before, record)
+        if known is None or place is not before:
+            rows.put(PLACES, RunPlace(record.stream, place))
+        rows.put(TRAIL, row_of(place, record))
 
 
 def fold_audit_trail(records: Iterable[Recorded]) -> Iterator[AuditRow]:

@@ -16,6 +16,8 @@ import msgspec
 from ledger import events as e
 from ledger.events import BlobName, Form, OsText, StdinKind
 from ledger.recorded import Recorded
+from projections.projection import Projection, Table, on
+from projections.rows import Rows
 
 CommandStatus = Literal[
     "no_recorded_outcome",
@@ -84,6 +86,41 @@ class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
     rule: str | None = None
     message: str | None = None
     missing: bool
+
+
+COMMANDS = Table(
+    "commands",
+    CommandRow,
+    key=("stream", "command"),
+    indexes=(("position",), ("status", "position"), ("exit_code", "position"), ("duration_us",)),
+    about="One row a command: what was asked for, how it ended, what it took and printed.",
+)
+
+
+class Commands(Projection):
+    """One row a command: what was asked for, how it ended, what it took and printed."""
+
+    name = "commands"
+    version = 1
+    tables = (COMMANDS,)
+    by_stream = True
+
+    @on(
+        e.CommandRequested,
+        e.CommandDenied,
+        e.CommandNotStarted,
+        e.CommandExecuted,
+        e.CommandTimedOut,
+        e.CommandCancelled,
+        e.CommandLost,
+        e.CommandOutcomeFound,
+    )
+    def of_command(self, record: Recorded, rows: Rows) -> None:
+        """Move the command's row."""
+        command: str = record.event.command  # type: ignore[attr-defined]  # all of these have one
+        row = follow(rows.get(COMMANDS, record.stream, command), record)
+        if row is not None:
+            rows.put(COMMANDS, row)
 
 
 def fold_commands(records: Iterable[Recorded]) -> list[CommandRow]:

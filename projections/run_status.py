@@ -18,6 +18,8 @@ from ledger.events import Mode, OsText, RunEvent
 from ledger.isolation import Axis, Isolation, lost
 from ledger.recorded import Established, Recorded
 from ledger.run import Cleanliness, Run, Status, evolve
+from projections.projection import Projection, Table, on
+from projections.rows import Rows
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +77,50 @@ class Standing(msgspec.Struct, frozen=True):
 
     run: Run
     row: RunStatus
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """What the fold of a run's next event needs beside its row."""
+
+    stream: str
+    run: Run
+
+
+RUNS = Table(
+    "run_status",
+    RunStatus,
+    key=("stream",),
+    indexes=(
+        ("opened_at",),
+        ("task", "opened_at"),
+        ("status", "opened_at"),
+        ("run",),
+        ("cleanliness",),
+    ),
+    about="One row a run: what became of it, and with what isolation.",
+)
+STATES = Table("run_states", RunState, key=("stream",))
+
+
+class RunStatuses(Projection):
+    """One row a run: what became of it, and with what isolation."""
+
+    name = "run_status"
+    version = 1
+    tables = (RUNS, STATES)
+    by_stream = True
+
+    @on()
+    def every(self, record: Recorded, rows: Rows) -> None:
+        """Move the run's row and its state."""
+        state, row = rows.get(STATES, record.stream), rows.get(RUNS, record.stream)
+        if state is None or row is None:
+            standing = begin(record)
+        else:
+            standing = follow(Standing(state.run, row), record)
+        if standing is not None:
+            rows.put(RUNS, standing.row)
+            rows.put(STATES, RunState(record.stream, standing.run))
 
 
 def fold_run_status(records: Iterable[Recorded]) -> RunStatus | None:

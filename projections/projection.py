@@ -1,0 +1,100 @@
+"""What a projection is: a name, a version, its tables, and one handler an event type.
+
+    class Exits(Projection):
+        name, version, tables = "exits", 1, (EXITS,)
+
+        @on(CommandExecuted)
+        def count(self, record, rows):
+            code = record.event.exit_code
+            row = rows.get(EXITS, code) or Exit(code=code, times=0)
+            rows.put(EXITS, Exit(code=code, times=row.times + 1))
+
+Rule 1: a handler is a pure fold: it reads its own rows and the record, and writes its own rows.
+The same events give the same rows, whatever the pages that they came in.
+Rule 2: what is grouped by private text is queried, never accumulated: it could not be taken back.
+Rule 3: a projection whose handlers or tables change gets a new version, and is built anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from ledger.events import Event
+from ledger.recorded import Recorded
+from projections.columns import RowT
+from projections.rows import Rows
+
+Handler = Callable[[Any, Recorded, Rows], None]
+Folding = Callable[[Recorded, Rows], None]
+H = TypeVar("H", bound=Handler)
+
+_HANDLES = "_handles"
+
+
+class Table(msgspec.Struct, Generic[RowT], frozen=True):
+    """
+    A table: its rows are of class *row*, one for each value of the *key* columns.
+
+    *indexes* are further lists of columns to look rows up by. The words of the *search* columns
+    can be searched; such a table has one integer as its key. *about* says for readers what a row
+    is; a table without it holds the state of the fold and is nobody else's.
+    """
+
+    name: str
+    row: type[RowT]
+    key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+    search: tuple[str, ...] = ()
+    about: str | None = None
+
+
+class Projection:
+    """
+    Superclass of all projections.
+
+    Where *by_stream* is set, every row has a column `stream` and is made of the events of that
+    stream alone: it can be folded anew without the others, which is how what an erased private
+    part gave it is dropped. Otherwise nothing private may be in it.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    tables: ClassVar[tuple[Table[Any], ...]]
+    by_stream: ClassVar[bool] = False
+
+    def handlers(self) -> Handlers:
+        """Return what folds each type of event."""
+        every: Folding | None = None
+        kinds: dict[type[Event], Folding] = {}
+        for name in dir(type(self)):
+            handled = getattr(getattr(type(self), name), _HANDLES, None)
+            if handled is None:
+                continue
+            if not handled:
+                every = getattr(self, name)
+            kinds.update(dict.fromkeys(handled, getattr(self, name)))
+        return Handlers(kinds, every)
+
+
+class Handlers(msgspec.Struct, frozen=True):
+    """Which function folds an event: that of its type in *kinds*, else *every*, if there is one."""
+
+    kinds: dict[type[Event], Folding]
+    every: Folding | None
+
+
+def on(*kinds: type[Event]) -> Callable[[H], H]:
+    """
+    Mark a method as the handler of these *kinds* of events; without any, of all others.
+
+    The method is given the record, and the rows of its projection's tables.
+    """
+
+    def mark(handler: H) -> H:
+        setattr(handler, _HANDLES, kinds)
+        return handler
+
+    return mark

@@ -1,0 +1,160 @@
+"""What a reader may ask: runs, events, commands, sandboxes, and the numbers of a dashboard.
+
+Rule 1: answers are read from views and never folded; whoever asks has them brought up to date.
+Rule 2: pages go by key, newest first but for the audit trail, whose order is the log's.
+Rule 3: nothing here fails because a private part is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ledger.events import OsText
+from projections.audit_trail import TRAIL, AuditRow
+from projections.columns import Cell, encode_os_text
+from projections.commands import COMMANDS, CommandRow
+from projections.criteria import Criteria
+from projections.run_status import RUNS, RunStatus
+from projections.sandbox_metrics import METRICS, SandboxDay
+from projections.views import Tables
+from projections.workspaces import WORKSPACES, State, WorkspaceRow
+
+_PAGE = 1000
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which runs are wanted; what is `None` or `False` says nothing.
+
+    Times are in microseconds, UTC. *repository* is a shared git directory, *directory* the one
+    that a run without a repository was opened in; *sandbox* is the kind that was had.
+    """
+
+    task: str | None = None
+    run: str | None = None
+    status: str | None = None
+    since: int | None = None
+    until: int | None = None
+    actor: str | None = None
+    sandbox: str | None = None
+    repository: OsText | None = None
+    directory: OsText | None = None
+    fell_back: bool = False
+    leaked: bool = False
+
+
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which events are wanted: of a run (its *stream*), of a *task*, by class name, by when they were
+    recorded (microseconds), by who acted, by words in the row, by the position they come after.
+    """
+
+    stream: str | None = None
+    task: str | None = None
+    events: frozenset[str] = frozenset()
+    since: int | None = None
+    until: int | None = None
+    actor: str | None = None
+    search: str | None = None
+    after: int = -1
+
+
+class CommandFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which commands are wanted: of a run, by how they ended, by when, by words of what was run."""
+
+    stream: str | None = None
+    status: str | None = None
+    exit_code: int | None = None
+    since: int | None = None
+    until: int | None = None
+    text: str | None = None
+
+
+class Queries:
+    """Answers from *tables*, as they stand."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    def runs(
+        self, wanted: RunFilter, *, before: RunStatus | None = None, limit: int | None = None
+    ) -> list[RunStatus]:
+        """Return the runs that are *wanted*, newest first: those that come after *before*."""
+        criteria = (
+            Criteria(RUNS)
+            .equal(task=wanted.task, run=wanted.run, status=wanted.status, actor=wanted.actor)
+            .equal(sandbox=wanted.sandbox, cleanliness="leaked" if wanted.leaked else None)
+            .equal(repository=_cell(wanted.repository), directory=_cell(wanted.directory))
+            .within("opened_at", wanted.since, wanted.until)
+        )
+        if wanted.fell_back:
+            criteria.where("fallbacks > 0")
+        if before is not None:
+            criteria.where("(opened_at, stream) < (?, ?)", before.opened_at, before.stream)
+        return criteria.read(self.tables, order="opened_at DESC, stream DESC", limit=limit)
+
+    def run(self, stream: str) -> RunStatus | None:
+        """Return the row of one run."""
+        found = Criteria(RUNS).equal(stream=stream).read(self.tables, order="stream")
+        return found[0] if found else None
+
+    def audit(
+        self, wanted: AuditFilter, *, newest_first: bool = False, limit: int | None = None
+    ) -> list[AuditRow]:
+        """Return the events that are *wanted*, in the order of the log or from its end."""
+        criteria = Criteria(TRAIL).among("event", wanted.events)
+        criteria.equal(stream=wanted.stream, actor=wanted.actor)
+        criteria.within("recorded_at", wanted.since, wanted.until)
+        if wanted.after >= 0:
+            criteria.where("position > ?", wanted.after)
+        if wanted.task is not None:
+            criteria.where("stream IN (SELECT stream FROM run_status WHERE task = ?)", wanted.task)
+        criteria.matching(self.tables, wanted.search)
+        order = "position DESC" if newest_first else "position"
+        return criteria.read(self.tables, order=order, limit=limit)
+
+    def every_event(self, wanted: AuditFilter) -> Iterator[AuditRow]:
+        """Yield all the events that are *wanted*, in the order of the log, in bounded memory."""
+        while page := self.audit(wanted, limit=_PAGE):
+            yield from page
+            if len(page) < _PAGE:
+                return
+            wanted = msgspec.structs.replace(wanted, after=page[-1].position)
+
+    def commands(
+        self, wanted: CommandFilter, *, before: CommandRow | None = None, limit: int | None = None
+    ) -> list[CommandRow]:
+        """Return the commands that are *wanted*, newest first: those that come after *before*."""
+        criteria = Criteria(COMMANDS)
+        criteria.equal(stream=wanted.stream, status=wanted.status, exit_code=wanted.exit_code)
+        criteria.within("requested_at", wanted.since, wanted.until)
+        if wanted.text is not None:
+            asked = Criteria(TRAIL).among("event", ("CommandRequested", "CommandDenied"))
+            asked.matching(self.tables, wanted.text, "what")
+            statement, parameters = asked.keys()
+            criteria.where(f"position IN ({statement})", *parameters)
+        if before is not None:
+            criteria.where("position < ?", before.position)
+        return criteria.read(self.tables, order="position DESC", limit=limit)
+
+    def sandbox_days(
+        self, *, kind: str | None = None, since: str | None = None
+    ) -> list[SandboxDay]:
+        """Return the metrics of each day from *since* on (as `2026-11-23`), and of each kind."""
+        criteria = Criteria(METRICS).equal(kind=kind)
+        if since is not None:
+            criteria.where("day >= ?", since)
+        return criteria.read(self.tables, order="day, kind")
+
+    def workspaces(
+        self, *, home: str | None = None, states: tuple[State, ...] = ()
+    ) -> list[WorkspaceRow]:
+        """Return what was made in a *home* and has become one of *states*, oldest first."""
+        criteria = Criteria(WORKSPACES).equal(home=home).among("state", states)
+        return criteria.read(self.tables, order="made_at, stream, resource, ordinal")
+
+
+def _cell(text: OsText | None) -> Cell:
+    return None if text is None else encode_os_text(text)
