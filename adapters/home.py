@@ -36,6 +36,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.path / "ledger.db"
 
     @property
+    def views(self) -> Path:
+        """What the projections have made of the events; it can be removed at any time."""
+        return self.path / "views.db"
+
+    @property
     def blobs(self) -> Path:
         """Large blobs, by their digests."""
         return self.path / "blobs"

@@ -105,11 +105,11 @@ class SQLiteViews(ForkAware):
             return connection.execute(statement, parameters).fetchall()
 
     def matching(
-        self, table: Table[Any], words: str, column: str | None = None
+        self, table: Table[Any], text: str, column: str | None = None
     ) -> tuple[str, tuple[Cell, ...]]:
-        """Return the query whose one column is the keys of the rows that hold all *words*."""
+        """Return the query whose one column is the keys of the rows that hold *text*."""
         name = sql.search_name(table)
-        return f"SELECT rowid FROM {name} WHERE {name} MATCH ?", (sql.match(words, column),)
+        return f"SELECT rowid FROM {name} WHERE {name} MATCH ?", (sql.match(text, column),)
 
     def close(self) -> None:
         """Let go of every connection."""

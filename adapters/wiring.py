@@ -19,6 +19,7 @@ from ledger.ports import Sandbox
 
 if TYPE_CHECKING:
     from adapters.home import Home
+    from adapters.reader import Reader
     from ledger.redaction import Redactor
     from ledger.rules import Rules
 
@@ -68,7 +69,25 @@ def open_ledger(
         rules=lambda profile: _load_rules(ours, surroundings, profile),
         provenance=lambda actor: provenance(actor, surroundings, randomness),
         directory=Path.cwd(),
+        named=lambda task, run: _named(journal, ours, task, run),
     )
+
+
+def open_reader(ledger: Ledger) -> Reader:
+    """Open the views of a ledger, making them if there are none; they may be behind its log."""
+    return _open_reader(ledger.journal, Path(ledger.hands.told["GESTA_HOME"], "views.db"))
+
+
+def _open_reader(journal: Journal, path: Path) -> Reader:
+    from adapters.reader import Reader
+    from adapters.sqlite_views import SQLiteViews
+
+    return Reader(journal, SQLiteViews(path, journal.store.ledger_id))
+
+
+def _named(journal: Journal, home: Home, task: str, run: str) -> list[tuple[str, str]]:
+    with _open_reader(journal, home.views) as reader:
+        return list(reader.named(task, run))
 
 
 def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -62,7 +62,8 @@ class Ledger:
     One ledger, with everything that its runs are done with.
 
     *rules* loads the rules of a profile by name, the default one for `None`; *provenance* says
-    who acts, by name or as found.
+    who acts, by name or as found. *named* finds stream and task of the runs of an id, in one task
+    or in any; without it the whole log is read for them.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class Ledger:
         rules: Callable[[str | None], Rules],
         provenance: Callable[[str | None], Provenance],
         directory: Path,
+        named: Callable[[str, str], Iterable[tuple[str, str]]] | None = None,
     ) -> None:
         self.hands = hands
+        self._named = named or self._read_named
         self._rules = rules
         self.provenance = provenance
         self._directory = directory
@@ -158,13 +161,13 @@ class Ledger:
         for stream in self._likely(task, run):
             if self.journal.load(stream).run:
                 return stream
-        found = [record for record in self.journal.read(topics=OPENED) if _named(record, task, run)]
+        found = list(self._named(task, run))
         if not found:
             raise RunNotFound(f"cannot find run {words}: none on record has this id")
         if len(found) > 1:
-            tasks = ", ".join(sorted(opened(record).task for record in found))
+            tasks = ", ".join(sorted(its_task for _, its_task in found))
             raise RunAmbiguous(f"cannot tell which run {words} is meant: tasks {tasks} have one")
-        return found[0].stream
+        return found[0][0]
 
     def workspace(self, words: str | None = None) -> Path:
         """Return where the worktree of a run is, or was."""
@@ -217,6 +220,12 @@ class Ledger:
         who = self._who(said.get("actor"), said.get("caller_trace"))
         return ActiveRun(open_run(self.hands, wanted, names, who, said.get("listener")))
 
+    def _read_named(self, task: str, run: str) -> Iterator[tuple[str, str]]:
+        for record in self.journal.read(topics=OPENED):
+            event = opened(record)
+            if event.run == run and task in ("", event.task):
+                yield record.stream, event.task
+
     def _likely(self, task: str, run: str) -> Iterator[str]:
         """Yield the streams that a run of these words may have, without a look at the others."""
         if task:
@@ -250,11 +259,6 @@ def opened(record: Recorded) -> RunOpened:
     """Return a recorded event as the opening that it is."""
     assert isinstance(record.event, RunOpened)
     return record.event
-
-
-def _named(record: Recorded, task: str, run: str) -> bool:
-    event = opened(record)
-    return event.run == run and task in ("", event.task)
 
 
 def _end(active: ActiveRun, error: BaseException | None) -> None:

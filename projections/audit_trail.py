@@ -74,7 +74,7 @@ TRAIL = Table(
     indexes=(
         ("stream", "position"),
         ("event", "position"),
-        ("occurred_at",),
+        ("recorded_at",),
         ("actor", "position"),
     ),
     search=("what", "actor", "task", "run", "event", "where", "host"),

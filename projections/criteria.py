@@ -52,11 +52,11 @@ class Criteria(Generic[RowT]):
         return self
 
     def matching(
-        self, tables: Tables, words: str | None, column: str | None = None
+        self, tables: Tables, text: str | None, column: str | None = None
     ) -> Criteria[RowT]:
-        """Want the rows that hold all of *words*, see `Tables.matching`; `None` says nothing."""
-        if words is not None:
-            keys, parameters = tables.matching(self._table, words, column)
+        """Want the rows that hold *text*, see `Tables.matching`; `None` says nothing."""
+        if text is not None:
+            keys, parameters = tables.matching(self._table, text, column)
             self.where(f'"{self._table.key[0]}" IN ({keys})', *parameters)
         return self
 

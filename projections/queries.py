@@ -16,7 +16,9 @@ from projections.audit_trail import TRAIL, AuditRow
 from projections.columns import Cell, encode_os_text
 from projections.commands import COMMANDS, CommandRow
 from projections.criteria import Criteria
+from projections.run_details import DETAILS, RunDetails
 from projections.run_status import RUNS, RunStatus
+from projections.run_view import RunView, view
 from projections.sandbox_metrics import METRICS, SandboxDay
 from projections.views import Tables
 from projections.workspaces import WORKSPACES, State, WorkspaceRow
@@ -48,7 +50,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     """
     Which events are wanted: of a run (its *stream*), of a *task*, by class name, by when they were
-    recorded (microseconds), by who acted, by words in the row, by the position they come after.
+    recorded (microseconds), by who acted, by all the texts that are in the row, by the positions
+    they come after and go to.
     """
 
     stream: str | None = None
@@ -57,8 +60,9 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     since: int | None = None
     until: int | None = None
     actor: str | None = None
-    search: str | None = None
+    search: tuple[str, ...] = ()
     after: int = -1
+    through: int | None = None
 
 
 class CommandFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +104,15 @@ class Queries:
         found = Criteria(RUNS).equal(stream=stream).read(self.tables, order="stream")
         return found[0] if found else None
 
+    def whole_run(self, stream: str) -> RunView | None:
+        """Return one run with its commands and everything that it made, used and left."""
+        row = self.run(stream)
+        if row is None:
+            return None
+        found = Criteria(DETAILS).equal(stream=stream).read(self.tables, order="stream")
+        commands = Criteria(COMMANDS).equal(stream=stream).read(self.tables, order="position")
+        return view(row, found[0] if found else RunDetails(stream=stream), commands)
+
     def audit(
         self, wanted: AuditFilter, *, newest_first: bool = False, limit: int | None = None
     ) -> list[AuditRow]:
@@ -109,11 +122,28 @@ class Queries:
         criteria.within("recorded_at", wanted.since, wanted.until)
         if wanted.after >= 0:
             criteria.where("position > ?", wanted.after)
+        if wanted.through is not None:
+            criteria.where("position <= ?", wanted.through)
         if wanted.task is not None:
             criteria.where("stream IN (SELECT stream FROM run_status WHERE task = ?)", wanted.task)
-        criteria.matching(self.tables, wanted.search)
+        for text in wanted.search:
+            criteria.matching(self.tables, text)
         order = "position DESC" if newest_first else "position"
         return criteria.read(self.tables, order=order, limit=limit)
+
+    def last_before(self, time: int) -> int:
+        """
+        Return the last position of the longest beginning of the log that is not later than *time*.
+
+        *time* is in microseconds. Nothing in that beginning was recorded after it; -1 is an empty
+        beginning.
+        """
+        statement = 'SELECT min(position) - 1 FROM "audit_trail" WHERE recorded_at > ?'
+        ((found,),) = self.tables.select(statement, (time,))
+        if found is not None:
+            return int(found)
+        ((last,),) = self.tables.select('SELECT max(position) FROM "audit_trail"')
+        return -1 if last is None else int(last)
 
     def every_event(self, wanted: AuditFilter) -> Iterator[AuditRow]:
         """Yield all the events that are *wanted*, in the order of the log, in bounded memory."""

@@ -100,11 +100,12 @@ class Tables(Protocol):
         """Return the rows of a query in SQL with `?` for each of *parameters*."""
 
     def matching(
-        self, table: Table[Any], words: str, column: str | None = None
+        self, table: Table[Any], text: str, column: str | None = None
     ) -> tuple[str, tuple[Cell, ...]]:
         """
-        Return the query whose one column is the keys of the rows that hold all *words*.
+        Return the query whose one column is the keys of the rows that hold *text*.
 
-        A word is found where one in the search columns (or in *column* alone) begins with it,
-        whatever its case; words in double quotes are found as they stand, one after the other.
+        Its words, letters and digits, are found one after the other in one of the search columns
+        (in *column* alone, if that is given), whatever stands between them and whatever their
+        case; the last may be the beginning of a longer one. Without a word nothing is found.
         """

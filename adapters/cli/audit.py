@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adapters.cli.printing import tell_json
-from adapters.cli.time_flag import TIME
+from adapters.cli.harmless import harmless
+from adapters.cli.printing import tell, tell_json
+from adapters.cli.time_flag import AS_OF, AT, TIME, cut
 
 if TYPE_CHECKING:
+    from adapters.reader import Reader
     from projections.audit_trail import AuditRow
+    from projections.queries import AuditFilter
 
 
 @click.command("audit")
 @click.option("--all", "everything", is_flag=True, help="The whole ledger, not one run.")
+@click.option("--task", metavar="T", help="The runs of this task, not one run.")
 @click.option("--type", "types", multiple=True, metavar="E", help="CommandExecuted; repeatable.")
 @click.option("--since", type=TIME, help="ISO 8601, or 2h, 7d ago.")
 @click.option("--until", type=TIME, help="ISO 8601, or 2h, 7d ago.")
-@click.option("--search", metavar="TEXT", help="In the sentence, actor, ids or place.")
+@click.option("--actor", metavar="WHO", help="What WHO did.")
+@click.option("--search", multiple=True, metavar="TEXT", help="Words in the row; repeatable.")
+@AT
+@AS_OF
+@click.option("--follow", is_flag=True, help="Go on, until interrupted, with what comes.")
 @click.option("--json", "form", flag_value="json", default=None, help="Print a JSON array.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print a JSON object a line.")
 @click.option("--csv", "form", flag_value="csv", help="Print comma-separated values (RFC 4180).")
@@ -29,25 +37,74 @@ def audit_command(
     run: str | None, everything: bool, types: tuple[str, ...], form: str | None, **wanted: Any
 ) -> None:
     """Show what happened in RUN, by default the newest, event by event."""
+    from adapters.cli.reading import reading
     from adapters.wiring import open_ledger
-    from projections.reading import AuditFilter, audit
+    from projections.queries import AuditFilter
 
-    if run is not None and everything:
-        raise click.UsageError("give either a RUN or --all", click.get_current_context())
-    filter = AuditFilter(events=frozenset(map(_event_name, types)), **wanted)
+    context = click.get_current_context()
+    if run is not None and (everything or wanted["task"]):
+        raise click.UsageError("give a RUN, --task or --all", context)
+    at, as_of, follow = (wanted.pop(name) for name in ("at", "as_of", "follow"))
+    if follow and form == "json":
+        raise click.UsageError("give --jsonl with --follow: an array has an end", context)
     with open_ledger() as ledger:
-        stream = None if everything else ledger.find(run)
-        rows = audit(ledger.journal, filter, stream=stream)
+        one = not everything and wanted["task"] is None
+        stream = ledger.find(run) if one else None
+        with reading(ledger) as reader:
+            filter = AuditFilter(
+                stream=stream,
+                events=frozenset(map(_event_name, types)),
+                through=cut(reader, at, as_of),
+                **wanted,
+            )
+            if follow:
+                _follow(reader, filter, form)
+            else:
+                _show(reader.queries.every_event(filter), form, everything=not one)
+
+
+def _show(rows: Iterable[AuditRow], form: str | None, *, everything: bool) -> None:
+    match form:
+        case "json":
+            tell_json(list(rows))
+        case "jsonl":
+            for row in rows:
+                tell_json(row)
+        case "csv":
+            _print_csv(rows)
+        case _:
+            _print(list(rows), everything=everything)
+
+
+def _follow(reader: Reader, wanted: AuditFilter, form: str | None) -> None:
+    import msgspec
+
+    from adapters.cli.following import follow
+
+    is_first = True
+    for _ in follow(reader):
+        rows = list(reader.queries.every_event(wanted))
+        if rows:
+            wanted = msgspec.structs.replace(wanted, after=rows[-1].position)
         match form:
-            case "json":
-                tell_json(list(rows))
             case "jsonl":
                 for row in rows:
                     tell_json(row)
             case "csv":
-                _print_csv(rows)
+                _print_csv(rows, header=is_first)
             case _:
-                _print(list(rows), everything=everything)
+                for row in rows:
+                    _print_line(row)
+        is_first = False
+        sys.stdout.flush()
+
+
+def _print_line(row: AuditRow) -> None:
+    from adapters.cli.times import local
+
+    who = "(missing)" if row.actor is None else row.actor
+    run = f"{row.task}/{row.run}" if row.run else ""
+    tell(harmless("  ".join((str(row.position), local(row.recorded_at), run, who, row.what))))
 
 
 def _event_name(typed: str) -> str:
@@ -92,20 +149,20 @@ def _print(rows: list[AuditRow], *, everything: bool) -> None:
     print_table(columns, cells)
 
 
-def _print_csv(rows: Iterable[AuditRow]) -> None:
+def _print_csv(rows: Iterable[AuditRow], *, header: bool = True) -> None:
     import csv
 
     from projections.audit_trail import AuditRow
 
     writer = csv.writer(sys.stdout)
-    writer.writerow(AuditRow.__struct_fields__)
+    if header:
+        writer.writerow(AuditRow.__struct_fields__)
     writer.writerows(_cells(rows))
 
 
 def _cells(rows: Iterable[AuditRow]) -> Iterator[list[str]]:
     import msgspec
 
-    from adapters.cli.harmless import harmless
     from adapters.cli.shapes import json_shape
 
     for row in rows:

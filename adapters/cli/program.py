@@ -29,6 +29,8 @@ _COMMANDS = {
     "runs": ("runs", "List the runs on record."),
     "show": ("show", "Show one run whole."),
     "audit": ("audit", "Show what happened, event by event."),
+    "rebuild": ("rebuild", "Fold the views anew from the events, or compare them."),
+    "project": ("project", "Fold the events with a projection of your own."),
     "output": ("output", "Print what a command printed."),
     "diff": ("patches", "Print what a run changed, as a patch."),
     "apply": ("patches", "Put what a run changed on the checkout."),

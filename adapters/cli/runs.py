@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adapters.cli.printing import tell_json
-from adapters.cli.time_flag import TIME
+from adapters.cli.time_flag import AS_OF, AT, TIME, cut
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
-    from projections.reading import RunFilter
+    from projections.queries import RunFilter
     from projections.run_status import RunStatus
 
 _STATUSES = ("open", "running", "succeeded", "failed", "cancelled", "abandoned")
@@ -22,21 +22,31 @@ _STATUSES = ("open", "running", "succeeded", "failed", "cancelled", "abandoned")
 @click.option("--task", metavar="T", help="Runs of this task.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Runs with this status.")
 @click.option("--since", type=TIME, help="Opened since then: ISO 8601, or 2h, 7d ago.")
+@click.option("--until", type=TIME, help="Opened until then.")
+@click.option("--actor", metavar="WHO", help="Runs that WHO opened.")
+@click.option("--sandbox", metavar="KIND", help="Runs that had this kind of sandbox.")
 @click.option("--here", is_flag=True, help="Runs of the repository we stand in.")
 @click.option("--fell-back", is_flag=True, help="Runs that used something weaker than asked for.")
 @click.option("--leaked", is_flag=True, help="Runs that something was left of.")
 @click.option(
     "--limit", type=click.IntRange(0), default=50, show_default=True, help="At most; 0 is all."
 )
+@AT
+@AS_OF
 @click.option("--json", "json", is_flag=True, help="Print a JSON array.")
-def runs_command(limit: int, json: bool, here: bool, **wanted: Any) -> None:
+def runs_command(
+    limit: int, json: bool, here: bool, at: int | None, as_of: int | None, **wanted: Any
+) -> None:
     """List the runs on record, newest first."""
+    from adapters.cli.reading import reading
     from adapters.wiring import open_ledger
-    from projections.reading import RunFilter, runs
+    from projections.queries import RunFilter
 
-    with open_ledger() as ledger:
+    with open_ledger() as ledger, reading(ledger) as reader:
         filter = RunFilter(**wanted, **(_place(ledger) if here else {}))
-        rows = list(runs(ledger.journal, filter, limit=limit or None))
+        position = cut(reader, at, as_of)
+        with reader.as_of(position) if position is not None else reader.now() as queries:
+            rows = queries.runs(filter, limit=limit or None)
     if json:
         tell_json(rows)
     else:
@@ -57,7 +67,7 @@ def _print(rows: list[RunStatus], wanted: RunFilter) -> None:
     from adapters.cli.printing import warn
     from adapters.cli.tables import print_table
     from adapters.cli.times import duration, local
-    from projections.reading import RunFilter
+    from projections.queries import RunFilter
 
     if not rows:
         warn("no run is on record" if wanted == RunFilter() else "no run on record is like that")

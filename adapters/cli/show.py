@@ -6,42 +6,101 @@ reached the record of itself.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from adapters.cli.closing_line import patch_words
-from adapters.cli.printing import tell, tell_json
+from adapters.cli.printing import is_terminal, tell, tell_json
 from adapters.cli.tables import print_facts, print_table
+from adapters.cli.time_flag import AS_OF, AT, cut
 from adapters.cli.times import duration, local, plural, size
+from ledger.errors import RunNotFound
 
 if TYPE_CHECKING:
+    from adapters.reader import Reader
     from ledger.events import OsText
     from ledger.isolation import Isolation
+    from ledger.ledger import Ledger
     from projections.commands import CommandRow, StreamRow
-    from projections.run_view import CleanupRow, FallbackRow, RunView
+    from projections.run_details import CleanupRow, FallbackRow
+    from projections.run_view import RunView
 
 _MISSING = "(missing)"
 _REACHABLE = "the record was within the command's reach: it ran as the user who owns the ledger"
 
 
 @click.command("show")
+@AT
+@AS_OF
+@click.option(
+    "--watch", is_flag=True, help="Show it again whenever it changes, until it has ended."
+)
 @click.option("--json", "json", is_flag=True, help="Print one JSON object.")
 @click.argument("run", required=False)
-def show_command(run: str | None, json: bool) -> None:
+def show_command(
+    run: str | None, at: int | None, as_of: int | None, watch: bool, json: bool
+) -> None:
     """Show RUN (RUN, TASK/RUN or a stream id; by default the newest) whole."""
+    from adapters.cli.reading import reading
     from adapters.wiring import open_ledger
-    from projections.run_view import view_of
 
+    if watch and (at is not None or as_of is not None or json):
+        context = click.get_current_context()
+        raise click.UsageError("give --watch without --at, --as-of and --json", context)
     with open_ledger() as ledger:
         stream = ledger.find(run)
-        view = view_of(ledger.journal.history(stream))
-        assert view is not None
-        is_held = ledger.hands.locks.state(stream) == "held"
+        with reading(ledger) as reader:
+            if watch:
+                _watch(ledger, reader, stream)
+                return
+            position = cut(reader, at, as_of)
+            view = _view(reader, stream) if position is None else _past(ledger, stream, position)
+        is_held = position is None and ledger.hands.locks.state(stream) == "held"
     if json:
         tell_json(msgspec.structs.asdict(view))
-        return
+    else:
+        _print(view, is_held=is_held)
+
+
+def _view(reader: Reader, stream: str) -> RunView:
+    view = reader.queries.whole_run(stream)
+    if view is None:
+        raise RunNotFound(f"cannot show run {stream}: its view stops before it was opened")
+    return view
+
+
+def _past(ledger: Ledger, stream: str, position: int) -> RunView:
+    from projections.run_view import view_of
+
+    history = ledger.journal.history(stream)
+    view = view_of([record for record in history if record.position <= position])
+    if view is None:
+        raise RunNotFound(f"cannot show run {stream} as of event {position}: it was opened later")
+    return view
+
+
+def _watch(ledger: Ledger, reader: Reader, stream: str) -> None:
+    from adapters.cli.following import follow
+
+    shown: RunView | None = None
+    for _ in follow(reader):
+        view = _view(reader, stream)
+        if view != shown:
+            if is_terminal(sys.stdout):
+                click.clear()
+            elif shown is not None:
+                tell()
+            _print(view, is_held=ledger.hands.locks.state(stream) == "held")
+            sys.stdout.flush()
+            shown = view
+        if view.run.last_event == "RunSealed":
+            return
+
+
+def _print(view: RunView, *, is_held: bool) -> None:
     print_facts([*_header(view, is_held=is_held), *_isolation(view), *_work(view)])
     if view.commands:
         tell()

@@ -1,10 +1,15 @@
-"""The type of flags that take a time."""
+"""The flags that take a time, and those that go back in it."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from adapters.cli.times import parse_time
+
+if TYPE_CHECKING:
+    from adapters.reader import Reader
 
 
 class TimeType(click.ParamType[int]):
@@ -29,3 +34,15 @@ class TimeType(click.ParamType[int]):
 
 
 TIME = TimeType()
+
+AT = click.option(
+    "--at", type=click.IntRange(0), metavar="N", help="As of the event at this position of the log."
+)
+AS_OF = click.option("--as-of", type=TIME, help="As of then: the log before anything later in it.")
+
+
+def cut(reader: Reader, at: int | None, as_of: int | None) -> int | None:
+    """Return the position of the last event that counts; `None` if all do."""
+    if at is not None and as_of is not None:
+        raise click.UsageError("give either --at or --as-of", click.get_current_context())
+    return at if as_of is None else reader.queries.last_before(as_of)

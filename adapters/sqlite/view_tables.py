@@ -8,15 +8,12 @@ entries are taken out with the very words that were put in.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from projections.columns import Column, columns_of
 from projections.projection import Table
 from projections.views import Generation
 
-# Words in double quotes, else a word up to the next space.
-_WORDS = re.compile(r'"([^"]+)"|(\S+)')
 _SUFFIX: dict[Generation, str] = {"live": "", "next": "__next"}
 
 
@@ -97,20 +94,11 @@ def search_delete(table: Table[Any]) -> str:
     return f"INSERT INTO {name}({name}, rowid, {names(table.search)}) VALUES ('delete', {marks})"
 
 
-def match(words: str, column: str | None = None) -> str:
-    """
-    Return what FTS5 takes for *words*: each begins a word, those in double quotes stand as they do.
-
-    What holds no letter and no digit is left out; if nothing is left, nothing is found.
-    """
-    phrases = [
-        f'"{exact}"' if exact else f'"{word.replace(chr(34), "")}"*'
-        for exact, word in _WORDS.findall(words)
-        if any(map(str.isalnum, exact or word))
-    ]
+def match(text: str, column: str | None = None) -> str:
+    """Return what FTS5 takes for the words of *text*, one after the other, the last a beginning."""
     # An empty phrase is in no row.
-    wanted = " AND ".join(phrases) or '""'
-    return f"{{{quoted(column)}}} : ({wanted})" if column else wanted
+    phrase = f'"{text.replace(chr(34), " ")}"*' if any(map(str.isalnum, text)) else '""'
+    return f"{{{quoted(column)}}} : {phrase}" if column else phrase
 
 
 def has_integer_key(table: Table[Any]) -> bool:

@@ -55,6 +55,7 @@ def test_without_any_private_part_status_and_counts_are_still_right(printed: Pat
     with sqlite3.connect(home / "ledger.db") as database:
         database.execute("DELETE FROM private")
     database.close()
+    assert 0 == gesta("rebuild", cwd=printed).code
     after = gesta("show", "--json", cwd=printed).json
     for name in ("status", "cleanliness", "commands", "failed", "events", "asked", "had", "lost"):
         assert before["run"][name] == after["run"][name], name
