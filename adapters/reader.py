@@ -18,10 +18,9 @@ from projections.queries import Queries, RunFilter
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from adapters.sqlite_views import SQLiteViews
     from ledger.journal import Journal
     from projections.projection import Projection
-    from projections.views import Standing
+    from projections.views import KeptViews, Standing
 
 _OPENED = ("run.opened.1",)
 
@@ -29,7 +28,7 @@ _OPENED = ("run.opened.1",)
 class Reader:
     """The *views* of *journal*, with the built-in projections."""
 
-    def __init__(self, journal: Journal, views: SQLiteViews) -> None:
+    def __init__(self, journal: Journal, views: KeptViews) -> None:
         self.journal = journal
         self.views = views
         self.queries = Queries(views)

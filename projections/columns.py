@@ -56,6 +56,15 @@ class Columns(Generic[RowT]):
             if column.form != "plain"
         ]
 
+    def is_integer(self, key: tuple[str, ...]) -> bool:
+        """Say whether *key* is one integer."""
+        return len(key) == 1 and self.all[self.names.index(key[0])].type == "INTEGER"
+
+    def decoder(self, name: str) -> Callable[[Any], Any]:
+        """Return what reads the cells of one column; they are not NULL."""
+        at = self.names.index(name)
+        return dict(self._decoders).get(at, lambda cell: cell)
+
     def encode(self, row: RowT) -> tuple[Cell, ...]:
         """Return the cells of *row*."""
         values = msgspec.structs.astuple(row)

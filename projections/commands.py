@@ -92,7 +92,13 @@ COMMANDS = Table(
     "commands",
     CommandRow,
     key=("stream", "command"),
-    indexes=(("position",), ("status", "position"), ("exit_code", "position"), ("duration_us",)),
+    indexes=(
+        ("position",),
+        ("requested_at",),
+        ("status", "position"),
+        ("exit_code", "position"),
+        ("duration_us",),
+    ),
     about="One row a command: what was asked for, how it ended, what it took and printed.",
 )
 

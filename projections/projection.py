@@ -17,14 +17,16 @@ Rule 3: a projection whose handlers or tables change gets a new version, and is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from ledger.errors import InputInvalid
 from ledger.events import Event
 from ledger.recorded import Recorded
-from projections.columns import RowT
+from projections.columns import RowT, columns_of
 from projections.rows import Rows
 
 Handler = Callable[[Any, Recorded, Rows], None]
@@ -32,6 +34,7 @@ Folding = Callable[[Recorded, Rows], None]
 H = TypeVar("H", bound=Handler)
 
 _HANDLES = "_handles"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class Table(msgspec.Struct, Generic[RowT], frozen=True):
@@ -65,6 +68,30 @@ class Projection:
     tables: ClassVar[tuple[Table[Any], ...]]
     by_stream: ClassVar[bool] = False
 
+    def check(self) -> None:
+        """Raise `InputInvalid` where the class is not what a projection has to be."""
+        cls = type(self)
+        problem = _problem(cls) or next(filter(None, map(self._table_problem, cls.tables)), None)
+        if problem is None and not self.handlers().is_any:
+            problem = "no method is marked with @on"
+        if problem is not None:
+            raise InputInvalid(f"cannot use projection {cls.__name__}: {problem}")
+
+    def _table_problem(self, table: Table[Any]) -> str | None:
+        fields = table.row.__struct_fields__
+        for name in (*table.key, *table.search, *(n for index in table.indexes for n in index)):
+            if name not in fields:
+                return f"table {table.name} has no column {name}"
+        if not _NAME.fullmatch(table.name) or table.name.startswith(("gesta_", "sqlite_")):
+            return f"a table cannot be called {table.name!r}"
+        if not table.key:
+            return f"table {table.name} has no key"
+        if table.search and not columns_of(table.row).is_integer(table.key):
+            return f"table {table.name} has search columns, and its key is not one integer"
+        if self.by_stream and "stream" not in fields:
+            return f"table {table.name} has no column stream, and by_stream is set"
+        return None
+
     def handlers(self) -> Handlers:
         """Return what folds each type of event."""
         every: Folding | None = None
@@ -85,6 +112,11 @@ class Handlers(msgspec.Struct, frozen=True):
     kinds: dict[type[Event], Folding]
     every: Folding | None
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is one at all."""
+        return bool(self.kinds) or self.every is not None
+
 
 def on(*kinds: type[Event]) -> Callable[[H], H]:
     """
@@ -98,3 +130,18 @@ def on(*kinds: type[Event]) -> Callable[[H], H]:
         return handler
 
     return mark
+
+
+def _problem(cls: type[Projection]) -> str | None:
+    for name in ("name", "version", "tables"):
+        if not hasattr(cls, name):
+            return f"it has no {name}"
+    if not isinstance(cls.name, str) or not _NAME.fullmatch(cls.name):
+        return f"its name {cls.name!r} is not of small letters, digits and underscores"
+    if not isinstance(cls.version, int) or cls.version < 1:
+        return f"its version {cls.version!r} is not a number from 1 on"
+    if not isinstance(cls.tables, tuple) or not cls.tables:
+        return "its tables are not a tuple of Table"
+    if not all(isinstance(table, Table) for table in cls.tables):
+        return "its tables are not a tuple of Table"
+    return None

@@ -13,9 +13,10 @@ import msgspec
 
 from ledger.events import OsText
 from projections.audit_trail import TRAIL, AuditRow
-from projections.columns import Cell, encode_os_text
+from projections.columns import Cell, RowT, encode_os_text
 from projections.commands import COMMANDS, CommandRow
 from projections.criteria import Criteria
+from projections.projection import Table
 from projections.run_details import DETAILS, RunDetails
 from projections.run_status import RUNS, RunStatus
 from projections.run_view import RunView, view
@@ -24,6 +25,7 @@ from projections.views import Tables
 from projections.workspaces import WORKSPACES, State, WorkspaceRow
 
 _PAGE = 1000
+_OF_TASK = "stream IN (SELECT stream FROM run_status WHERE task = ?)"
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +68,13 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which commands are wanted: of a run, by how they ended, by when, by words of what was run."""
+    """
+    Which commands are wanted: of a run (its *stream*), of a *task*, by how they ended, by when they
+    were requested (microseconds), by a *text* in what was run.
+    """
 
     stream: str | None = None
+    task: str | None = None
     status: str | None = None
     exit_code: int | None = None
     since: int | None = None
@@ -125,7 +131,7 @@ class Queries:
         if wanted.through is not None:
             criteria.where("position <= ?", wanted.through)
         if wanted.task is not None:
-            criteria.where("stream IN (SELECT stream FROM run_status WHERE task = ?)", wanted.task)
+            criteria.where(_OF_TASK, wanted.task)
         for text in wanted.search:
             criteria.matching(self.tables, text)
         order = "position DESC" if newest_first else "position"
@@ -160,6 +166,8 @@ class Queries:
         criteria = Criteria(COMMANDS)
         criteria.equal(stream=wanted.stream, status=wanted.status, exit_code=wanted.exit_code)
         criteria.within("requested_at", wanted.since, wanted.until)
+        if wanted.task is not None:
+            criteria.where(_OF_TASK, wanted.task)
         if wanted.text is not None:
             asked = Criteria(TRAIL).among("event", ("CommandRequested", "CommandDenied"))
             asked.matching(self.tables, wanted.text, "what")
@@ -179,11 +187,22 @@ class Queries:
         return criteria.read(self.tables, order="day, kind")
 
     def workspaces(
-        self, *, home: str | None = None, states: tuple[State, ...] = ()
+        self,
+        *,
+        home: str | None = None,
+        task: str | None = None,
+        since: int | None = None,
+        states: tuple[State, ...] = (),
     ) -> list[WorkspaceRow]:
-        """Return what was made in a *home* and has become one of *states*, oldest first."""
-        criteria = Criteria(WORKSPACES).equal(home=home).among("state", states)
+        """Return what was made in a *home*, for a *task*, and is one of *states*, oldest first."""
+        criteria = Criteria(WORKSPACES).equal(home=home, task=task).among("state", states)
+        criteria.within("made_at", since, None)
         return criteria.read(self.tables, order="made_at, stream, resource, ordinal")
+
+    def every_row(self, table: Table[RowT]) -> list[RowT]:
+        """Return all rows of a table, in the order of its key."""
+        order = ", ".join(f'"{name}"' for name in table.key)
+        return Criteria(table).read(self.tables, order=order)
 
 
 def _cell(text: OsText | None) -> Cell:

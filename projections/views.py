@@ -78,7 +78,7 @@ class Snapshot(Protocol):
 
 
 class Views(Protocol):
-    """Keeps the rows of projections as plain tables."""
+    """Keeps the rows of projections."""
 
     def standings(self) -> Sequence[Standing]:
         """Return how far each live projection has come."""
@@ -89,7 +89,7 @@ class Views(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Read the live views as of one moment."""
 
-    def scratch(self) -> AbstractContextManager[Views]:
+    def scratch(self) -> AbstractContextManager[KeptViews]:
         """Lend views of their own, empty, that are gone when the block ends."""
 
 
@@ -109,3 +109,10 @@ class Tables(Protocol):
         (in *column* alone, if that is given), whatever stands between them and whatever their
         case; the last may be the beginning of a longer one. Without a word nothing is found.
         """
+
+
+class KeptViews(Views, Tables, Protocol):
+    """Views that are kept from one process to the next, and can be asked."""
+
+    def close(self) -> None:
+        """Let go of them."""

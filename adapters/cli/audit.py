@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +11,7 @@ import click
 from adapters.cli.harmless import harmless
 from adapters.cli.printing import tell, tell_json
 from adapters.cli.time_flag import AS_OF, AT, TIME, cut
+from adapters.cli.view_printing import print_csv
 
 if TYPE_CHECKING:
     from adapters.reader import Reader
@@ -64,6 +65,8 @@ def audit_command(
 
 
 def _show(rows: Iterable[AuditRow], form: str | None, *, everything: bool) -> None:
+    from projections.audit_trail import AuditRow
+
     match form:
         case "json":
             tell_json(list(rows))
@@ -71,7 +74,7 @@ def _show(rows: Iterable[AuditRow], form: str | None, *, everything: bool) -> No
             for row in rows:
                 tell_json(row)
         case "csv":
-            _print_csv(rows)
+            print_csv(rows, AuditRow)
         case _:
             _print(list(rows), everything=everything)
 
@@ -80,6 +83,7 @@ def _follow(reader: Reader, wanted: AuditFilter, form: str | None) -> None:
     import msgspec
 
     from adapters.cli.following import follow
+    from projections.audit_trail import AuditRow
 
     is_first = True
     for _ in follow(reader):
@@ -91,7 +95,7 @@ def _follow(reader: Reader, wanted: AuditFilter, form: str | None) -> None:
                 for row in rows:
                     tell_json(row)
             case "csv":
-                _print_csv(rows, header=is_first)
+                print_csv(rows, AuditRow, header=is_first)
             case _:
                 for row in rows:
                     _print_line(row)
@@ -147,28 +151,3 @@ def _print(rows: list[AuditRow], *, everything: bool) -> None:
         for row, cell in zip(rows, cells, strict=True):
             cell.insert(1, f"{row.task}/{row.run}" if row.run else "")
     print_table(columns, cells)
-
-
-def _print_csv(rows: Iterable[AuditRow], *, header: bool = True) -> None:
-    import csv
-
-    from projections.audit_trail import AuditRow
-
-    writer = csv.writer(sys.stdout)
-    if header:
-        writer.writerow(AuditRow.__struct_fields__)
-    writer.writerows(_cells(rows))
-
-
-def _cells(rows: Iterable[AuditRow]) -> Iterator[list[str]]:
-    import msgspec
-
-    from adapters.cli.shapes import json_shape
-
-    for row in rows:
-        shape = json_shape(row)
-        values = ("" if value is None else value for value in shape.values())
-        yield [
-            harmless(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
-            for value in values
-        ]

@@ -20,6 +20,14 @@ _SECONDS = 0.2
 
 def follow(reader: Reader) -> Iterator[None]:
     """Yield now, and again whenever more is on record and in the views; there is no end to it."""
+    for number, _ in enumerate(changes(reader)):
+        if number:
+            catch_up(reader)
+        yield
+
+
+def changes(reader: Reader) -> Iterator[None]:
+    """Yield now, and again whenever more is on record; there is no end to it."""
     store = reader.journal.store
     size = store.tree_head().size
     yield
@@ -27,5 +35,4 @@ def follow(reader: Reader) -> Iterator[None]:
         while (longer := store.tree_head().size) == size:
             time.sleep(_SECONDS)
         size = longer
-        catch_up(reader)
         yield

@@ -94,11 +94,16 @@ def _program() -> Program:
 
 def run_program() -> NoReturn:
     """Run the command of this process's arguments and exit with its code."""
-    _open_standard_descriptors()
     program = _program()
     if "_GESTA_COMPLETE" in os.environ:
         program.main(prog_name="gesta")
-    code = _run(program, sys.argv[1:])
+    run_command(program, "gesta")
+
+
+def run_command(command: click.Command, name: str) -> NoReturn:
+    """Run *command*, called *name*, with this process's arguments, and exit with its code."""
+    _open_standard_descriptors()
+    code = _run(command, name, sys.argv[1:])
     try:
         sys.stdout.flush()
     except OSError:
@@ -107,13 +112,13 @@ def run_program() -> NoReturn:
     sys.exit(code)
 
 
-def _run(program: Program, arguments: list[str]) -> int:
+def _run(command: click.Command, name: str, arguments: list[str]) -> int:
     try:
         if strange := strange_package():
             warn(strange)
             return REFUSED
-        with program.make_context("gesta", arguments) as context:
-            code = program.invoke(context)
+        with command.make_context(name, arguments) as context:
+            code = command.invoke(context)
     except click.exceptions.Exit as asked:
         return asked.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -121,7 +126,8 @@ def _run(program: Program, arguments: list[str]) -> int:
     except BrokenPipeError:
         return _broken_pipe()
     except Exception as error:
-        return _code_of(error, REFUSED if program.chosen in _EXECUTING else 1)
+        chosen = getattr(command, "chosen", None)
+        return _code_of(error, REFUSED if chosen in _EXECUTING else 1)
     return code if isinstance(code, int) else 0
 
 

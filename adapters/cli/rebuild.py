@@ -33,7 +33,7 @@ def rebuild_command(names: tuple[str, ...], only_check: bool, json: bool) -> int
     chosen = named_projections(names)
     with open_ledger() as ledger, open_reader(ledger) as reader:
         if only_check:
-            return _report(check_views(reader, chosen), json=json)
+            return report_checks(check_views(reader, chosen), json=json)
         return rebuild_views(reader, chosen, json=json)
 
 
@@ -74,7 +74,8 @@ def check_views(reader: Reader, projections: Sequence[Projection]) -> list[Check
         return check(reader.journal.store, reader.views, projections, bar.update)
 
 
-def _report(checked: Sequence[Checked], *, json: bool) -> int:
+def report_checks(checked: Sequence[Checked], *, json: bool) -> int:
+    """Say what was found, and return the exit code."""
     if json:
         tell_json(list(checked))
     else:

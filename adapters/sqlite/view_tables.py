@@ -42,7 +42,8 @@ def create(table: Table[Any], generation: Generation) -> str:
     lines = [_definition(column) for column in columns_of(table.row).all]
     lines.append(f"PRIMARY KEY ({names(table.key)})")
     # An integer key is the row's own number; any other is best the tree that the rows lie in.
-    without = "" if has_integer_key(table) else " WITHOUT ROWID"
+    is_integer = columns_of(table.row).is_integer(table.key)
+    without = "" if is_integer else " WITHOUT ROWID"
     body = ",\n    ".join(lines)
     return f"CREATE TABLE {table_name(table, generation)} (\n    {body}\n){without}"
 
@@ -99,12 +100,6 @@ def match(text: str, column: str | None = None) -> str:
     # An empty phrase is in no row.
     phrase = f'"{text.replace(chr(34), " ")}"*' if any(map(str.isalnum, text)) else '""'
     return f"{{{quoted(column)}}} : {phrase}" if column else phrase
-
-
-def has_integer_key(table: Table[Any]) -> bool:
-    """Say whether a table's key is one integer."""
-    types = {column.name: column.type for column in columns_of(table.row).all}
-    return len(table.key) == 1 and types[table.key[0]] == "INTEGER"
 
 
 def _definition(column: Column) -> str:
