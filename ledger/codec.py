@@ -17,6 +17,7 @@ Private part: `{"actor":…,"caller_trace":…,"event":{…},"host":…,"on_beha
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -61,9 +62,10 @@ TOPICS: dict[str, type[Event]] = {
 TOPIC_OF: dict[type[Event], str] = {kind: topic for topic, kind in TOPICS.items()}
 
 E_ = TypeVar("E_", bound=Event)
+T_ = TypeVar("T_")
 
 
-class _Facts(msgspec.Struct, Generic[E_], frozen=True, kw_only=True):
+class _Facts(msgspec.Struct, Generic[E_], frozen=True, kw_only=True, gc=False):
     id: str
     occurred: int
     recorded: int
@@ -82,8 +84,16 @@ class _Private(msgspec.Struct, frozen=True, kw_only=True):
     event: msgspec.Raw | UnsetType = UNSET
 
 
+class _PrivateOf(msgspec.Struct, Generic[T_], frozen=True, kw_only=True, gc=False):
+    actor: str
+    host: str
+    on_behalf_of: str | None
+    caller_trace: str | None
+    event: T_ | UnsetType = UNSET
+
+
 _encoder = msgspec.json.Encoder(order="sorted")
-_private_decoder = msgspec.json.Decoder(_Private)
+_private_decoders: dict[type[Event], msgspec.json.Decoder[_PrivateOf[Any]]] = {}
 
 
 def commitment(part: PrivatePart) -> str:
@@ -134,16 +144,18 @@ def decode_facts(topic: str, facts: bytes) -> _Facts[Any]:
     return cast("_Facts[Any]", msgspec.convert(stored, newest))
 
 
-def decode(row: Row) -> Recorded:
-    """Return a stored row as the event that it records; raises `EventUnknown`."""
+def decode(row: Row, private: Container[type[Event]] | None = None) -> Recorded:
+    """
+    Return a stored row as the event that it records; raises `EventUnknown`.
+
+    Where *private* names types of events, the private parts of others are left unread.
+    """
     facts = decode_facts(row.topic, row.facts)
     event, who = facts.event, None
-    if row.private is not None:
-        who = _private_decoder.decode(row.private.body)
+    if row.private is not None and (private is None or type(event) in private):
+        who = _private_decoder(type(event)).decode(row.private.body)
         if who.event is not UNSET:
-            kind: Any = type(event)
-            text = msgspec.json.decode(who.event, type=_text_type(kind))
-            event = msgspec.structs.replace(event, private=text)
+            event = msgspec.structs.replace(event, private=who.event)
     return Recorded(
         stream=row.stream,
         version=row.version,
@@ -156,7 +168,7 @@ def decode(row: Row) -> Recorded:
         trace=facts.trace,
         via=facts.via,
         event=event,
-        private="missing" if who is None else "present",
+        private="missing" if row.private is None else "present",
         actor=who.actor if who else None,
         host=who.host if who else None,
         on_behalf_of=who.on_behalf_of if who else None,
@@ -178,6 +190,11 @@ def _facts_decoder(topic: str) -> msgspec.json.Decoder[_Facts[Any]]:
     return msgspec.json.Decoder(_Facts[_class_of(topic)])  # type: ignore[misc]
 
 
-@cache
-def _text_type(kind: Any) -> Any:
-    return next(f.type for f in msgspec.structs.fields(kind) if f.name == "private")
+def _private_decoder(kind: type[Event]) -> msgspec.json.Decoder[_PrivateOf[Any]]:
+    decoder = _private_decoders.get(kind)
+    if decoder is None:
+        fields = msgspec.structs.fields(kind)
+        text: Any = next((field.type for field in fields if field.name == "private"), UnsetType)
+        decoder = msgspec.json.Decoder(_PrivateOf[text])
+        _private_decoders[kind] = decoder
+    return decoder

@@ -30,7 +30,7 @@ _BOUNDARY_OF_KIND: dict[str, Boundary] = {
 }
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Resource limits, in mebibytes and counts; `None` is no limit."""
 
     memory_mb: int | None = None
@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     output_mb: int | None = None
 
 
-class Isolation(msgspec.Struct, frozen=True, kw_only=True):
+class Isolation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What stands between a command and the machine that runs it."""
 
     boundary: Boundary

@@ -40,7 +40,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     cause: str | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     An event as the store has it.
 

@@ -105,7 +105,7 @@ class Holding(msgspec.Struct, frozen=True):
     state: Literal["live", "lost", "cleaned", "leaked"]
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run as its events have it; `Run()` is one of which nothing is on record."""
 
     version: int = -1

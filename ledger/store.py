@@ -22,14 +22,14 @@ from ledger.outcomes import Blob
 __all__ = ["PrivatePart", "Row", "Store", "TreeHead"]
 
 
-class PrivatePart(msgspec.Struct, frozen=True):
+class PrivatePart(msgspec.Struct, frozen=True, gc=False):
     """An event's private part and the salt that its commitment was made with."""
 
     salt: bytes
     body: bytes
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One stored event with everything beside it; *private* is `None` when the row is gone."""
 
     position: int

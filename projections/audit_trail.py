@@ -21,7 +21,7 @@ from projections.sentences import AnyEvent, sentence
 _LONGEST_SENTENCE = 500
 
 
-class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     An event as a reader wants it. Times are microseconds in UTC.
 
@@ -94,7 +94,7 @@ class AuditTrail(Projection):
     @on()
     def every(self, record: Recorded, rows: Rows) -> None:
         """Add the event's row, and note where the run is by then."""
-        known = rows.get(PLACES, record.stream)
+        known = rows.get(PLACES, record.stream) if record.version else None
         before = known.place if known else Place()
         place = move(before, record)
         if known is None or place is not before:

@@ -32,7 +32,7 @@ CommandStatus = Literal[
 ]
 
 
-class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
+class StreamRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     One stream of a command: bytes that it brought, bytes stored, whether some were cut off.
 
@@ -47,7 +47,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None
 
 
-class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
+class CommandRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     A command as a reader wants it, or a cell in a *language*.
 
@@ -123,8 +123,12 @@ class Commands(Projection):
     )
     def of_command(self, record: Recorded, rows: Rows) -> None:
         """Move the command's row."""
-        command: str = record.event.command  # type: ignore[attr-defined]  # all of these have one
-        row = follow(rows.get(COMMANDS, record.stream, command), record)
+        event = record.event
+        command: str = event.command  # type: ignore[attr-defined]  # all of these have one
+        # The first event of a command has no earlier row.
+        is_first = isinstance(event, e.CommandRequested | e.CommandDenied)
+        known = None if is_first else rows.get(COMMANDS, record.stream, command)
+        row = follow(known, record)
         if row is not None:
             rows.put(COMMANDS, row)
 

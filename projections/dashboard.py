@@ -60,6 +60,7 @@ class Dashboard(Projection):
     name = "dashboard"
     version = 1
     tables = (DAYS, OF_RUN)
+    reads_private = frozenset()
 
     @on(e.RunOpened)
     def opened(self, record: Recorded, rows: Rows) -> None:

@@ -11,12 +11,13 @@ Rule 4: the same events give the same rows, whatever the pages that they came in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from ledger.codec import decode
 from ledger.errors import EventUnknown
+from ledger.events import Event
 from ledger.recorded import Recorded
 from ledger.store import Row, Store
 from projections.projection import Handlers, Projection
@@ -89,7 +90,9 @@ class Engine:
                 history = self._store.stream_rows(stream)
                 known = [row for row in history if row.position <= standing.position]
                 begun = Standing(name=standing.name, version=standing.version)
-                rows, _ = self._fold(projection, begun, list(_decoded(known)), writing, "live")
+                rows, _ = self._fold(
+                    projection, begun, _decoded(known, projection.reads_private), writing, "live"
+                )
                 writing.write(rows, standing, "live")
 
     def through(self, position: int, progress: Progress | None = None) -> None:
@@ -166,7 +169,7 @@ class Engine:
             page = self._store.page(after=after, limit=limit) if limit > 0 else ()
             if not page:
                 return after if any(s.failure for s in moving.values()) else None
-            records = list(_decoded(page))
+            records = _decoded(page, _read_by(moving))
             for projection, standing in moving.items():
                 rows, moved = self._fold(projection, standing, records, writing, generation)
                 writing.write(rows, moved, generation)
@@ -182,14 +185,15 @@ class Engine:
     ) -> tuple[Rows, Standing]:
         rows = Rows(lambda table, key: writing.load(table, key, generation))
         failure: Failure | None = None
+        handlers, after = self._handlers[projection.name], standing.position
         try:
-            at = _apply(self._handlers[projection.name], standing.position, records, rows)
+            at = _apply(handlers, after, records, rows)
         except _Stopped as stopped:
             # The handler may have put half of its rows: everything before that event, once more.
             rows = Rows(lambda table, key: writing.load(table, key, generation))
-            before = records[: stopped.index]
-            at = _apply(self._handlers[projection.name], standing.position, before, rows)
+            at = _apply(handlers, after, records[: stopped.index], rows)
             failure = stopped.failure
+        projection.settle(rows)
         return rows, msgspec.structs.replace(standing, position=at, failure=failure)
 
 
@@ -234,12 +238,26 @@ def _failure(place: Recorded | Row, message: str) -> Failure:
     )
 
 
-def _decoded(page: Sequence[Row]) -> Iterator[Recorded | _Unread]:
+def _read_by(projections: Iterable[Projection]) -> frozenset[type[Event]] | None:
+    """Return the events whose private parts any of *projections* looks at; `None` is all."""
+    read: frozenset[type[Event]] = frozenset()
+    for projection in projections:
+        if projection.reads_private is None:
+            return None
+        read |= projection.reads_private
+    return read
+
+
+def _decoded(
+    page: Sequence[Row], private: frozenset[type[Event]] | None
+) -> list[Recorded | _Unread]:
+    records: list[Recorded | _Unread] = []
     for row in page:
         try:
-            yield decode(row)
+            records.append(decode(row, private))
         except EventUnknown as error:
-            yield _Unread(row, str(error))
+            records.append(_Unread(row, str(error)))
+    return records
 
 
 def _is_stale(projection: Projection, standings: dict[str, Standing], size: int) -> bool:

@@ -61,12 +61,16 @@ class Projection:
     Where *by_stream* is set, every row has a column `stream` and is made of the events of that
     stream alone: it can be folded anew without the others, which is how what an erased private
     part gave it is dropped. Otherwise nothing private may be in it.
+
+    *reads_private* names the events whose private parts the handlers look at, `None` all of them:
+    of others they are not even read from their bytes.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     tables: ClassVar[tuple[Table[Any], ...]]
     by_stream: ClassVar[bool] = False
+    reads_private: ClassVar[frozenset[type[Event]] | None] = None
 
     def check(self) -> None:
         """Raise `InputInvalid` where the class is not what a projection has to be."""
@@ -91,6 +95,9 @@ class Projection:
         if self.by_stream and "stream" not in fields:
             return f"table {table.name} has no column stream, and by_stream is set"
         return None
+
+    def settle(self, rows: Rows) -> None:
+        """Put what handlers kept in `rows.pending` into rows; called when a page ends."""
 
     def handlers(self) -> Handlers:
         """Return what folds each type of event."""

@@ -32,6 +32,8 @@ class Rows:
         self._loaded: dict[tuple[str, Key], Any] = {}
         self._changed: dict[str, dict[Key, Any]] = {}
         self._tables: dict[str, Any] = {}
+        # What a handler keeps until the page ends, for `Projection.settle` to put into rows.
+        self.pending: dict[Any, Any] = {}
 
     def get(self, table: Table[RowT], *key: Cell) -> RowT | None:
         """Return the row with this *key*, or `None`."""

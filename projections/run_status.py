@@ -9,7 +9,7 @@ have said is `None`, and `missing` counts the events that have lost theirs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -22,7 +22,7 @@ from projections.projection import Projection, Table, on
 from projections.rows import Rows
 
 
-class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     A run as a reader wants it.
 
@@ -72,14 +72,14 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_position: int
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """A run in the middle of the fold: its state, and its row so far."""
 
     run: Run
     row: RunStatus
 
 
-class RunState(msgspec.Struct, frozen=True):
+class RunState(msgspec.Struct, frozen=True, gc=False):
     """What the fold of a run's next event needs beside its row."""
 
     stream: str
@@ -110,26 +110,40 @@ class RunStatuses(Projection):
     tables = (RUNS, STATES)
     by_stream = True
 
+    reads_private = frozenset({e.RunOpened})
+
     @on()
     def every(self, record: Recorded, rows: Rows) -> None:
-        """Move the run's row and its state."""
-        state, row = rows.get(STATES, record.stream), rows.get(RUNS, record.stream)
-        if state is None or row is None:
-            standing = begin(record)
-        else:
-            standing = follow(Standing(state.run, row), record)
-        if standing is not None:
-            rows.put(RUNS, standing.row)
-            rows.put(STATES, RunState(record.stream, standing.run))
+        """Note an event of the run, for `settle` to fold with the others of the page."""
+        stream = record.stream
+        if record.version == 0:
+            rows.pending[stream] = Stretch(begin(record))
+            return
+        stretch = rows.pending.get(stream)
+        if stretch is None:
+            state, row = rows.get(STATES, stream), rows.get(RUNS, stream)
+            stretch = Stretch(Standing(state.run, row) if state and row else None)
+            rows.pending[stream] = stretch
+        stretch.follow(record)
+
+    def settle(self, rows: Rows) -> None:
+        """Put the row and the state of each run of the page."""
+        for stream, stretch in rows.pending.items():
+            standing = stretch.end()
+            if standing is not None:
+                rows.put(RUNS, standing.row)
+                rows.put(STATES, RunState(stream, standing.run))
 
 
 def fold_run_status(records: Iterable[Recorded]) -> RunStatus | None:
     """Return the row of the run that *records* are, or `None` if they are not a run's."""
-    standing: Standing | None = None
+    stretch: Stretch | None = None
     for record in records:
-        standing = begin(record) if standing is None else follow(standing, record)
-        if standing is None:
-            return None
+        if stretch is None:
+            stretch = Stretch(begin(record))
+        else:
+            stretch.follow(record)
+    standing = stretch.end() if stretch else None
     return standing.row if standing else None
 
 
@@ -169,24 +183,59 @@ def begin(record: Recorded) -> Standing | None:
     return Standing(run, row)
 
 
-def follow(standing: Standing, record: Recorded) -> Standing:
-    """Return the standing after the next event of the same run."""
-    event = cast("RunEvent", record.event)
-    run, row = evolve(standing.run, event), standing.row
-    changed = msgspec.structs.replace(
-        row,
-        status=run.status,
-        cleanliness=run.cleanliness,
-        fallbacks=run.fallbacks,
-        commands=run.commands,
-        failed=row.failed + _failures(event),
-        events=row.events + 1,
-        missing=row.missing + (record.private == "missing"),
-        last_event=type(event).__name__,
-        last_at=record.occurred,
-        last_position=record.position,
-    )
-    return Standing(run, _with_details(changed, record, event))
+class Stretch:
+    """
+    Some events of one run, one after the other, from *standing* on; `None` is no run.
+
+    The state moves with each event; the row is put together once, at the end.
+    """
+
+    __slots__ = ("_changes", "_events", "_failed", "_last", "_missing", "_row", "_run")
+
+    def __init__(self, standing: Standing | None) -> None:
+        self._run = standing.run if standing else None
+        self._row = standing.row if standing else None
+        self._changes: dict[str, Any] = {}
+        self._events = self._failed = self._missing = 0
+        self._last: Recorded | None = None
+
+    def follow(self, record: Recorded) -> None:
+        """Take the next event of the run."""
+        if self._run is None or self._row is None:
+            return
+        event = cast("RunEvent", record.event)
+        self._run = evolve(self._run, event)
+        self._events += 1
+        self._missing += record.private == "missing"
+        self._failed += _failures(event)
+        if isinstance(event, _TELLING):
+            _note(self._changes, self._row, record, event)
+        self._last = record
+
+    def end(self) -> Standing | None:
+        """Return the standing after the last of the events."""
+        run, row, last = self._run, self._row, self._last
+        if run is None or row is None:
+            return None
+        if last is None:
+            return Standing(run, row)
+        denied = self._changes.pop("denied", 0)
+        changed = msgspec.structs.replace(
+            row,
+            status=run.status,
+            cleanliness=run.cleanliness,
+            fallbacks=run.fallbacks,
+            commands=run.commands,
+            failed=row.failed + self._failed,
+            denied=row.denied + denied,
+            events=row.events + self._events,
+            missing=row.missing + self._missing,
+            last_event=type(last.event).__name__,
+            last_at=last.occurred,
+            last_position=last.position,
+            **self._changes,
+        )
+        return Standing(run, changed)
 
 
 def _failures(event: RunEvent) -> int:
@@ -202,25 +251,32 @@ def _failures(event: RunEvent) -> int:
             return 0
 
 
-def _with_details(row: RunStatus, record: Recorded, event: RunEvent) -> RunStatus:
-    replace = msgspec.structs.replace
+# The events that say something of the row that the run's state does not know.
+_TELLING = (
+    e.WorktreeCreated,
+    e.SandboxCreated,
+    e.CommandDenied,
+    e.PatchCaptured,
+    e.RunCompleted,
+    e.RunAbandoned,
+)
+
+
+def _note(changes: dict[str, Any], row: RunStatus, record: Recorded, event: RunEvent) -> None:
     match event:
         case e.WorktreeCreated():
-            return replace(row, worktree=event.kind)
+            changes["worktree"] = event.kind
         case e.SandboxCreated():
             weaker = lost(row.asked, event.had)
-            return replace(row, sandbox=event.kind, sandbox_id=event.id, had=event.had, lost=weaker)
+            changes |= {"sandbox": event.kind, "sandbox_id": event.id, "had": event.had}
+            changes["lost"] = weaker
         case e.CommandDenied():
-            return replace(row, denied=row.denied + 1)
+            changes["denied"] = changes.get("denied", 0) + 1
         case e.PatchCaptured():
-            return replace(
-                row,
-                files_changed=event.files,
-                insertions=event.insertions,
-                deletions=event.deletions,
-            )
+            changes |= {"files_changed": event.files, "insertions": event.insertions}
+            changes["deletions"] = event.deletions
         case e.RunCompleted() | e.RunAbandoned():
-            spent = record.occurred - row.opened_at
-            return replace(row, ended_at=record.occurred, duration_us=spent)
+            changes["ended_at"] = record.occurred
+            changes["duration_us"] = record.occurred - row.opened_at
         case _:
-            return row
+            return

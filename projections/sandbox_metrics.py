@@ -6,7 +6,8 @@ Rule 2: nothing private is counted by; an erasure changes nothing here.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,8 @@ from projections.rows import Rows
 
 BUCKETS = 32
 _NO_TIMES = (0,) * BUCKETS
+_DAY_US = 86_400_000_000
+_EPOCH = date(1970, 1, 1)
 
 
 class SandboxDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +87,12 @@ def bucket(microseconds: int) -> int:
 
 def day_of(microseconds: int) -> str:
     """Return the day, in UTC, of a time in microseconds."""
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%d")
+    return _day_word(microseconds // _DAY_US)
+
+
+@lru_cache(maxsize=4096)
+def _day_word(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 class SandboxMetrics(Projection):
@@ -93,6 +101,7 @@ class SandboxMetrics(Projection):
     name = "sandbox_metrics"
     version = 1
     tables = (METRICS, OF_RUN)
+    reads_private = frozenset()
 
     @on(e.SandboxCreated)
     def created(self, record: Recorded, rows: Rows) -> None:

@@ -66,6 +66,7 @@ class Workspaces(Projection):
     version = 1
     tables = (WORKSPACES, OF_RUN)
     by_stream = True
+    reads_private = frozenset({e.WorktreeCreated, e.CleanupFailed})
 
     @on(e.RunOpened)
     def opened(self, record: Recorded, rows: Rows) -> None:

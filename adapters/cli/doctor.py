@@ -66,6 +66,7 @@ def _findings() -> Iterator[Finding]:
         yield Finding("home", "ok", f"{home}, mode {stat.S_IMODE(home.stat().st_mode):04o}")
         yield _disk(home)
         yield _tried("store", lambda: _store(ledger, home))
+        yield from _views(ledger)
         yield from _sandboxes()
 
 
@@ -103,6 +104,29 @@ def _store(ledger: Ledger, home: Path) -> Finding:
     taken = size(sum(path.stat().st_size for path in files))
     events = plural(store.tree_head().size, "event")
     return Finding("store", "ok", f"version {STORE_VERSION}, {events}, {taken}")
+
+
+def _views(ledger: Ledger) -> Iterator[Finding]:
+    from adapters.cli.reading import stopped_words
+    from adapters.cli.times import plural
+    from adapters.wiring import open_reader
+
+    size = ledger.journal.store.tree_head().size
+    try:
+        with open_reader(ledger) as reader:
+            standings = reader.views.standings()
+    except GestaError as error:
+        yield Finding("views", "wrong", str(error))
+        return
+    if not standings:
+        yield Finding("views", "ok", "none yet; they are made when they are first asked for")
+    for standing in standings:
+        behind = size - 1 - standing.position
+        said = f"version {standing.version}, {plural(behind, 'event')} behind"
+        if standing.failure is None:
+            yield Finding(f"view {standing.name}", "ok", said)
+        else:
+            yield Finding(f"view {standing.name}", "wrong", stopped_words(standing))
 
 
 def _sandboxes() -> Iterator[Finding]:

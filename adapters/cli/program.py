@@ -29,6 +29,7 @@ _COMMANDS = {
     "runs": ("runs", "List the runs on record."),
     "show": ("show", "Show one run whole."),
     "audit": ("audit", "Show what happened, event by event."),
+    "replay": ("replay", "Fold a run again from its stored bytes, and compare the views."),
     "rebuild": ("rebuild", "Fold the views anew from the events, or compare them."),
     "project": ("project", "Fold the events with a projection of your own."),
     "output": ("output", "Print what a command printed."),

@@ -53,7 +53,7 @@ class CommandRequested(Event, frozen=True, kw_only=True):
     private: Private[CommandText] = UNSET
 
 
-class StreamFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StreamFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """
     How many bytes a stream brought, how many are stored, and whether some were cut off.
 
@@ -66,7 +66,7 @@ class StreamFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redactions: dict[str, int] = {}
 
 
-class ResultName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ResultName(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """
     A result of a cell: its value (`main`), what it displayed, or the error that ended it.
 

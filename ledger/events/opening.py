@@ -106,7 +106,7 @@ class SandboxLost(Event, frozen=True, kw_only=True):
     ordinal: int
 
 
-class Attempt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Attempt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One that was tried and not had; of an *unknown* effect something may have been left."""
 
     kind: str
