@@ -14,7 +14,7 @@ from ledger.recorded import Recorded
 from projections.columns import columns_of
 from projections.criteria import Criteria
 from projections.projection import Handlers, Projection, Table
-from projections.rows import Rows
+from projections.rows import Key, Rows
 from projections.views import Tables
 
 
@@ -78,7 +78,7 @@ def _compare(
     return agreement
 
 
-def _key(table: Table[msgspec.Struct], row: msgspec.Struct) -> tuple[object, ...]:
+def _key(table: Table[msgspec.Struct], row: msgspec.Struct) -> Key:
     return tuple(getattr(row, name) for name in table.key)
 
 

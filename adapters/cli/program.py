@@ -168,7 +168,7 @@ def strange_package() -> str | None:
     import projections
 
     ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    names = {adapters: {"open_ledger"}, ledger: {"ActiveRun"}, projections: set[str]()}
+    names = {adapters: {"open_ledger"}, ledger: {"ActiveRun"}, projections: {"Projection"}}
     for package, exported in names.items():
         directory = os.path.dirname(os.path.abspath(package.__file__ or ""))
         is_here = directory == os.path.join(ours, package.__name__)
