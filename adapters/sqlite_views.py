@@ -74,10 +74,8 @@ class SQLiteViews(ForkAware):
                 # Closed, the connection takes with it whatever was not committed.
                 self.connections.drop_writer()
                 raise
-            if writing.has_erased:
-                # What was erased must not stay in the log of earlier pages either.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.execute("PRAGMA secure_delete = OFF")
+            if writing.is_erasing:
+                self._leave_no_trace(connection)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[SQLiteSnapshot]:
@@ -148,11 +146,24 @@ class SQLiteViews(ForkAware):
         except OSError as error:
             raise StoreUnavailable(f"cannot {verb} the views in {self.path}: {error}") from error
 
+    def _leave_no_trace(self, connection: sqlite3.Connection) -> None:
+        # What was deleted still lies in free pages that earlier changes left, and in the log.
+        connection.execute("VACUUM")
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # The next writer has the database's own settings again.
+        self.connections.drop_writer()
+        if is_busy:
+            raise StoreUnavailable(
+                f"cannot erase from {self.path}: another program is reading it; try again when "
+                "it has ended"
+            )
+
     def _make(self) -> None:
         if self.path.exists():
             return
         draft = self.path.with_name(f"{self.path.name}.new")
-        draft.unlink(missing_ok=True)
+        for suffix in ("", "-journal"):
+            Path(f"{draft}{suffix}").unlink(missing_ok=True)
         os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with contextlib.closing(connect(draft)) as connection:
             # A write-ahead log that a removed database has left would be played into this one.

@@ -22,6 +22,12 @@ ColumnType = Literal["INTEGER", "REAL", "TEXT", "BLOB"]
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 _PLAIN: dict[type, ColumnType] = {int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB"}
+_HOLDS: dict[ColumnType, tuple[type, ...]] = {
+    "INTEGER": (int,),
+    "REAL": (float, int),
+    "TEXT": (str,),
+    "BLOB": (bytes,),
+}
 _json = msgspec.json.Encoder(order="sorted")
 
 
@@ -84,6 +90,18 @@ class Columns(Generic[RowT]):
                 values[at] = decode(values[at])
         return self._row(**dict(zip(self.names, values, strict=True)))
 
+    def check(self, row: RowT) -> None:
+        """Raise `ValueError` naming the first column that cannot hold its value in *row*."""
+        if type(row) is not self._row:
+            raise ValueError(f"cannot keep {row!r} as a row: it is not a {self._row.__name__}")
+        for column, value in zip(self.all, msgspec.structs.astuple(row), strict=True):
+            try:
+                why = _unfit(column, value)
+            except (TypeError, ValueError) as error:
+                why = str(error)
+            if why:
+                raise ValueError(f"cannot keep {value!r} in column {column.name}: {why}")
+
 
 def columns_of(row: type[RowT]) -> Columns[RowT]:
     """Return the columns of a row class."""
@@ -130,6 +148,23 @@ def encode_os_text(text: str | Bytes64) -> Cell:
 def decode_os_text(cell: str | bytes) -> str | Bytes64:
     """Return the text of the operating system that a cell is."""
     return Bytes64(base64.b64encode(cell).decode()) if isinstance(cell, bytes) else cell
+
+
+def _unfit(column: Column, value: Any) -> str | None:
+    """Return why a column cannot hold a value, if it cannot."""
+    if value is None:
+        return None if column.optional else "it may not be None"
+    cell = _ENCODE[column.form](value) if column.form in _ENCODE else value
+    if isinstance(cell, str):
+        cell.encode()
+    if isinstance(cell, float) and cell != cell:  # noqa: PLR0124  # so is NaN told
+        return "it is not a number"
+    if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
+        return "it has more than 64 bits"
+    is_text_as_bytes = column.form == "os_text" and isinstance(cell, bytes)
+    if not isinstance(cell, _HOLDS[column.type]) and not is_text_as_bytes:
+        return f"it is not {column.type}"
+    return None
 
 
 def _encode_json(value: Any) -> Cell:

@@ -11,29 +11,24 @@ Rule 4: the same events give the same rows, whatever the pages that they came in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from ledger.codec import decode
-from ledger.errors import EventUnknown
-from ledger.events import Event
+from ledger.errors import InputInvalid
 from ledger.recorded import Recorded
-from ledger.store import Row, Store
-from projections.projection import Handlers, Projection
-from projections.rows import Rows
-from projections.views import Failure, Generation, Standing, Views, Writing
+from ledger.store import Store
+from projections.folding import Unread, fold, read_events
+from projections.projection import Projection
+from projections.rows import Key, Rows
+from projections.views import Generation, Standing, Views, Writing
 
 PAGE = 5000
 
 Progress = Callable[[int, int], None]
-
-
-class _Unread(msgspec.Struct, frozen=True):
-    """A stored event of a type that this version does not know."""
-
-    row: Row
-    message: str
 
 
 class Engine:
@@ -61,12 +56,16 @@ class Engine:
         """
         size = self._store.tree_head().size
         standings = {standing.name: standing for standing in self.views.standings()}
-        stale = [one for one in self.projections if _is_stale(one, standings, size)]
+        stale = [
+            one
+            for one in self.projections
+            if one.name not in standings or not _is_of(standings[one.name], one, size)
+        ]
         if stale:
             self._rebuild(stale, progress)
         behind = [one for one in self.projections if one not in stale]
         if any(standings[one.name].position < size - 1 for one in behind):
-            self._advance(behind, "live", progress)
+            self._advance(_Way(behind, "live"), progress)
         known = {standing.name: standing for standing in self.views.standings()}
         return [known[one.name] for one in self.projections if one.name in known]
 
@@ -75,192 +74,168 @@ class Engine:
         self._rebuild(self.projections, progress)
         return self.catch_up(progress)
 
-    def refold(self, stream: str) -> None:
+    def refold(self, *streams: str) -> None:
         """
-        Fold the rows of one *stream* anew, as far as their projections have come.
+        Fold the rows of *streams* anew, as far as their projections have come.
 
-        What a private part that was erased since gave a row is dropped by that, everywhere.
+        What private parts that were erased since gave to views is dropped by that, everywhere: a
+        view that cannot be folded anew in part, because it is of another version, of a projection
+        that is not ours or of one that now fails, is dropped whole and built when it is wanted.
         """
+        history = [event for one in streams for event in read_events(self._store.stream_rows(one))]
+        ours = {projection.name: projection for projection in self.projections}
         with self.views.writing() as writing:
-            for projection in self.projections:
-                standing = writing.standing(projection.name, "live")
-                if not projection.by_stream or standing is None:
+            writing.erase()
+            for name in writing.names():
+                writing.drop(name, "next")
+                standing = writing.standing(name, "live")
+                if standing is None:
                     continue
-                writing.delete_stream(projection, stream)
-                history = self._store.stream_rows(stream)
-                known = [row for row in history if row.position <= standing.position]
-                begun = Standing(name=standing.name, version=standing.version)
-                rows, _ = self._fold(
-                    projection, begun, _decoded(known, projection.reads_private), writing, "live"
-                )
-                writing.write(rows, standing, "live")
+                if name not in ours or not _is_of(standing, ours[name]):
+                    writing.drop(name, "live")
+                else:
+                    self._refold(ours[name], standing, streams, history, writing)
 
     def through(self, position: int, progress: Progress | None = None) -> None:
         """Fold every projection anew, from the first event to the one at *position*."""
         with self.views.writing() as writing:
             for projection in self.projections:
                 writing.begin(projection, "next")
-        self._advance(self.projections, "next", progress, last=position)
+        self._advance(_Way(self.projections, "next", position), progress)
         with self.views.writing() as writing:
             for projection in self.projections:
                 writing.swap(projection)
 
+    def _refold(
+        self,
+        projection: Projection,
+        standing: Standing,
+        streams: Sequence[str],
+        history: Sequence[Recorded | Unread],
+        writing: Writing,
+    ) -> None:
+        if standing.failure and standing.failure.stream in streams:
+            # What the handler said may quote what is gone; the next attempt says it anew.
+            standing = replace(standing, failure=None)
+        load = partial(_load, writing, "live")
+        if not projection.by_stream:
+            writing.write(Rows(load), standing, "live")
+            return
+        writing.delete_streams(projection, streams)
+        known = [event for event in history if event.position <= standing.position]
+        for stream in streams:
+            own = [event for event in known if event.stream == stream]
+            folded = fold(self._handlers[projection.name], -1, own, load)
+            if folded.failure is not None:
+                writing.drop(projection.name, "live")
+                return
+            writing.write(folded.rows, standing, "live")
+
     def _rebuild(self, projections: Sequence[Projection], progress: Progress | None) -> None:
+        size = self._store.tree_head().size
         with self.views.writing() as writing:
             for projection in projections:
                 begun = writing.standing(projection.name, "next")
-                if begun is None or begun.version != projection.version or begun.failure:
+                if begun is None or begun.failure or not _is_of(begun, projection, size):
                     writing.begin(projection, "next")
-        self._advance(projections, "next", progress)
+        self._advance(_Way(projections, "next"), progress)
         for projection in projections:
             with self.views.writing() as writing:
-                self._swap(writing, projection)
+                self._swap(writing, projection, size)
 
-    def _swap(self, writing: Writing, projection: Projection) -> None:
+    def _swap(self, writing: Writing, projection: Projection, size: int) -> None:
         made = writing.standing(projection.name, "next")
-        if made is None:
-            # Another process, at the same rebuild, was first.
+        if (
+            made is None
+            or not _is_of(made, projection)
+            or (made.failure is None and made.position < size - 1)
+        ):
+            # Another process, at the same rebuild, was first; what is there now is begun anew.
             return
         live = writing.standing(projection.name, "live")
         if made.failure and live and live.version == made.version and live.position > made.position:
             # What the live generation knows is worth more than a fresh one that stopped early.
-            writing.drop(projection, "next")
+            writing.drop(projection.name, "next")
         else:
             writing.swap(projection)
 
-    def _advance(
-        self,
-        projections: Sequence[Projection],
-        generation: Generation,
-        progress: Progress | None,
-        *,
-        last: int | None = None,
-    ) -> None:
-        retried: set[str] = set()
-        while (reached := self._step(projections, generation, retried, last)) is not None:
+    def _advance(self, way: _Way, progress: Progress | None) -> None:
+        is_checked = False
+        while True:
+            try:
+                reached = self._step(way, is_checked=is_checked)
+            except InputInvalid:
+                # A row does not fit its table: the same page again, to know which event gave it.
+                if is_checked:
+                    raise
+                is_checked = True
+                continue
+            is_checked = False
+            if reached is None:
+                return
             if progress is not None:
                 progress(reached + 1, self._store.tree_head().size)
 
-    def _step(
-        self,
-        projections: Sequence[Projection],
-        generation: Generation,
-        retried: set[str],
-        last: int | None,
-    ) -> int | None:
+    def _step(self, way: _Way, *, is_checked: bool) -> int | None:
         """Fold one page; return the position that it ended at, or `None` at the end of the log."""
         with self.views.writing() as writing:
-            found = {one: writing.standing(one.name, generation) for one in projections}
-            moving = {
-                one: standing
-                for one, standing in found.items()
-                if standing and (standing.failure is None or one.name not in retried)
-            }
-            # One that stopped is tried again by itself, so that it holds nobody back.
-            for one, standing in list(moving.items()):
-                if standing.failure is not None:
-                    retried.add(one.name)
-                    moving = {one: standing}
-                    break
+            moving = _moving(way, writing)
             if not moving:
                 return None
             after = min(standing.position for standing in moving.values())
-            limit = self._page if last is None else min(self._page, last - after)
+            limit = self._page if way.last is None else min(self._page, way.last - after)
             page = self._store.page(after=after, limit=limit) if limit > 0 else ()
             if not page:
                 return after if any(s.failure for s in moving.values()) else None
-            records = _decoded(page, _read_by(moving))
+            events = read_events(page)
             for projection, standing in moving.items():
-                rows, moved = self._fold(projection, standing, records, writing, generation)
-                writing.write(rows, moved, generation)
+                folded = fold(
+                    self._handlers[projection.name],
+                    standing.position,
+                    events,
+                    partial(_load, writing, way.generation),
+                    is_checked=is_checked,
+                )
+                moved = replace(standing, position=folded.position, failure=folded.failure)
+                writing.write(folded.rows, moved, way.generation)
             return page[-1].position
 
-    def _fold(
-        self,
-        projection: Projection,
-        standing: Standing,
-        records: Sequence[Recorded | _Unread],
-        writing: Writing,
-        generation: Generation,
-    ) -> tuple[Rows, Standing]:
-        rows = Rows(lambda table, key: writing.load(table, key, generation))
-        failure: Failure | None = None
-        handlers, after = self._handlers[projection.name], standing.position
-        try:
-            at = _apply(handlers, after, records, rows)
-        except _Stopped as stopped:
-            # The handler may have put half of its rows: everything before that event, once more.
-            rows = Rows(lambda table, key: writing.load(table, key, generation))
-            at = _apply(handlers, after, records[: stopped.index], rows)
-            failure = stopped.failure
-        projection.settle(rows)
-        return rows, msgspec.structs.replace(standing, position=at, failure=failure)
+
+class _Way(msgspec.Struct, frozen=True):
+    """
+    One way along the log, of these *projections*: into which generation, up to which event.
+
+    *retried* are those that had stopped and were tried again on the way.
+    """
+
+    projections: Sequence[Projection]
+    generation: Generation
+    last: int | None = None
+    retried: set[str] = msgspec.field(default_factory=set)
 
 
-class _Stopped(Exception):
-    def __init__(self, index: int, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.index = index
-        self.failure = failure
-
-
-def _apply(
-    handlers: Handlers, after: int, records: Sequence[Recorded | _Unread], rows: Rows
-) -> int:
-    """Fold the *records* above position *after* into *rows*; return the last one's position."""
-    kinds, every = handlers.kinds, handlers.every
-    for index, record in enumerate(records):
-        if isinstance(record, _Unread):
-            if every is not None and record.row.position > after:
-                raise _Stopped(index, _failure(record.row, record.message))
-            after = max(after, record.row.position)
+def _moving(way: _Way, writing: Writing) -> dict[Projection, Standing]:
+    moving = {}
+    for projection in way.projections:
+        standing = writing.standing(projection.name, way.generation)
+        # Of another version it is another program's: our handlers are not for its tables.
+        if standing is None or not _is_of(standing, projection):
             continue
-        if record.position <= after:
-            continue
-        folding = kinds.get(type(record.event), every)
-        if folding is not None:
-            try:
-                folding(record, rows)
-            except Exception as error:
-                said = f"{type(error).__name__}: {error}"
-                raise _Stopped(index, _failure(record, said)) from error
-        after = record.position
-    return after
+        if standing.failure is None:
+            moving[projection] = standing
+        elif projection.name not in way.retried:
+            # One that stopped is tried again by itself, so that it holds nobody back.
+            way.retried.add(projection.name)
+            return {projection: standing}
+    return moving
 
 
-def _failure(place: Recorded | Row, message: str) -> Failure:
-    return Failure(
-        position=place.position,
-        stream=place.stream,
-        version=place.version,
-        topic=place.topic,
-        message=message,
-    )
+def _load(writing: Writing, generation: Generation, table: Any, key: Key) -> Any:
+    return writing.load(table, key, generation)
 
 
-def _read_by(projections: Iterable[Projection]) -> frozenset[type[Event]] | None:
-    """Return the events whose private parts any of *projections* looks at; `None` is all."""
-    read: frozenset[type[Event]] = frozenset()
-    for projection in projections:
-        if projection.reads_private is None:
-            return None
-        read |= projection.reads_private
-    return read
-
-
-def _decoded(
-    page: Sequence[Row], private: frozenset[type[Event]] | None
-) -> list[Recorded | _Unread]:
-    records: list[Recorded | _Unread] = []
-    for row in page:
-        try:
-            records.append(decode(row, private))
-        except EventUnknown as error:
-            records.append(_Unread(row, str(error)))
-    return records
-
-
-def _is_stale(projection: Projection, standings: dict[str, Standing], size: int) -> bool:
-    standing = standings.get(projection.name)
+def _is_of(standing: Standing, projection: Projection, size: int | None = None) -> bool:
+    """Say whether a standing is of this version, and of a log with so many events at least."""
     # A view that is ahead of the log is another log's.
-    return standing is None or standing.version != projection.version or standing.position >= size
+    is_ahead = size is not None and standing.position >= size
+    return standing.version == projection.version and not is_ahead

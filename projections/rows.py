@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from projections.columns import Cell, RowT
+from projections.columns import Cell, RowT, columns_of
 
 if TYPE_CHECKING:
     from projections.projection import Table
@@ -24,11 +24,13 @@ class Rows:
     """
     The rows of one projection's tables, as they are in the middle of a page.
 
-    *load* returns a row by its key from the view as it was before the page, or `None`.
+    *load* returns a row by its key from the view as it was before the page, or `None`. With
+    *is_checked* a row that does not fit its table is refused when it is put.
     """
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, *, is_checked: bool = False) -> None:
         self._load = load
+        self._is_checked = is_checked
         self._loaded: dict[tuple[str, Key], Any] = {}
         self._changed: dict[str, dict[Key, Any]] = {}
         self._tables: dict[str, Any] = {}
@@ -46,7 +48,9 @@ class Rows:
         return cast("RowT | None", self._loaded[place])
 
     def put(self, table: Table[RowT], row: RowT) -> None:
-        """Put *row* in the place of the one with its key."""
+        """Put *row* in the place of the one with its key; raises `ValueError` if it is checked."""
+        if self._is_checked:
+            columns_of(table.row).check(row)
         names = table.key
         if len(names) == 1:
             key: Key = (getattr(row, names[0]),)

@@ -51,17 +51,27 @@ class Writing(Protocol):
     def begin(self, projection: Projection, generation: Generation) -> Standing:
         """Make the tables of a generation, empty, in place of whatever was there."""
 
-    def drop(self, projection: Projection, generation: Generation) -> None:
-        """Remove a generation, with its tables and its standing."""
+    def names(self) -> Sequence[str]:
+        """Return the names of all projections that there is any generation of."""
+
+    def drop(self, name: str, generation: Generation) -> None:
+        """Remove a generation of a projection, with its tables and its standing."""
 
     def load(self, table: Table[RowT], key: Key, generation: Generation) -> RowT | None:
         """Return one row."""
 
     def write(self, rows: Rows, standing: Standing, generation: Generation) -> None:
-        """Put what changed in its place, and say how far that brings the projection."""
+        """
+        Put what changed in its place, and say how far that brings the projection.
 
-    def delete_stream(self, projection: Projection, stream: str) -> None:
-        """Delete the live rows of one *stream*, so that no byte of them stays in the files."""
+        Raises `InputInvalid` for a row that does not fit its table: nothing may be committed then.
+        """
+
+    def erase(self) -> None:
+        """Let no byte of what is deleted from here on stay in the files after the commit."""
+
+    def delete_streams(self, projection: Projection, streams: Sequence[str]) -> None:
+        """Delete the live rows of *streams*."""
 
     def swap(self, projection: Projection) -> None:
         """Let the next generation take the place of the live one, with all its indexes."""

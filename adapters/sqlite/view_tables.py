@@ -95,6 +95,20 @@ def search_delete(table: Table[Any]) -> str:
     return f"INSERT INTO {name}({name}, rowid, {names(table.search)}) VALUES ('delete', {marks})"
 
 
+def search_merge(table: Table[Any]) -> str:
+    """Return what merges the full text into one, without a trace of what was taken out."""
+    name = search_name(table)
+    return f"INSERT INTO {name}({name}) VALUES ('optimize')"
+
+
+def drop(table: str, generation: Generation) -> list[str]:
+    """Return what removes the table of this name, and its full text, if they are there."""
+    statements = [f"DROP TABLE IF EXISTS {quoted(table + _SUFFIX[generation])}"]
+    if generation == "live":
+        statements.append(f"DROP TABLE IF EXISTS {quoted(table + '_search')}")
+    return statements
+
+
 def match(text: str, column: str | None = None) -> str:
     """Return what FTS5 takes for the words of *text*, one after the other, the last a beginning."""
     # An empty phrase is in no row.

@@ -7,7 +7,7 @@ Rule 2: a table belongs to one projection; another that claims its name is refus
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +30,17 @@ STANDINGS = """CREATE TABLE gesta_standings (
 )"""
 _FIND = "SELECT name, version, position, failure FROM gesta_standings"
 _MOVE = "UPDATE gesta_standings SET position = ?, failure = ? WHERE name = ? AND generation = ?"
+# What says that a row does not fit its table, and nothing about the database.
+_OF_A_ROW = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    AttributeError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
 
 
 class SQLiteWriting:
@@ -37,8 +48,7 @@ class SQLiteWriting:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.has_erased = False
-        self._loads: dict[tuple[str, Generation], str] = {}
+        self.is_erasing = False
 
     def standing(self, name: str, generation: Generation) -> Standing | None:
         """Return how far a generation of a projection has come; `None` if there is none."""
@@ -47,75 +57,70 @@ class SQLiteWriting:
     def begin(self, projection: Projection, generation: Generation) -> Standing:
         """Make the tables of a generation, empty, in place of whatever was there."""
         self._refuse_foreign_tables(projection)
-        self.drop(projection, generation)
+        self.drop(projection.name, generation)
         for table in projection.tables:
             self._connection.execute(sql.create(table, generation))
         self._insert(projection, generation, -1, None)
         return Standing(name=projection.name, version=projection.version)
 
-    def drop(self, projection: Projection, generation: Generation) -> None:
-        """Remove a generation, with its tables and its standing."""
-        suffix = "" if generation == "live" else "__next"
-        for name in self._tables_of(projection.name, generation):
-            self._connection.execute(f"DROP TABLE IF EXISTS {sql.quoted(name + suffix)}")
-            if generation == "live":
-                self._connection.execute(f"DROP TABLE IF EXISTS {sql.quoted(name + '_search')}")
+    def names(self) -> list[str]:
+        """Return the names of all projections that there is any generation of."""
+        found = self._connection.execute("SELECT DISTINCT name FROM gesta_standings ORDER BY name")
+        return [name for (name,) in found.fetchall()]
+
+    def drop(self, name: str, generation: Generation) -> None:
+        """Remove a generation of a projection, with its tables and its standing."""
+        for table in self._tables_of(name, generation):
+            for statement in sql.drop(table, generation):
+                self._connection.execute(statement)
         self._connection.execute(
-            "DELETE FROM gesta_standings WHERE name = ? AND generation = ?",
-            (projection.name, generation),
+            "DELETE FROM gesta_standings WHERE name = ? AND generation = ?", (name, generation)
         )
 
     def load(self, table: Table[RowT], key: Key, generation: Generation) -> RowT | None:
         """Return one row."""
-        place = (table.name, generation)
-        statement = self._loads.get(place)
-        if statement is None:
-            statement = sql.select(table, generation, f"WHERE {sql.by_key(table)}")
-            self._loads[place] = statement
+        statement = sql.select(table, generation, f"WHERE {sql.by_key(table)}")
         cells = self._connection.execute(statement, key).fetchone()
         return None if cells is None else columns_of(table.row).decode(cells)
 
     def write(self, rows: Rows, standing: Standing, generation: Generation) -> None:
         """Put what changed in its place, and say how far that brings the projection."""
-        for table, changed in rows.changes():
-            is_searched = bool(table.search) and generation == "live"
-            if is_searched:
-                self._take_out_words(table, changed)
-            gone = [key for key, row in changed.items() if row is None]
-            if gone:
-                name = sql.table_name(table, generation)
-                self._connection.executemany(f"DELETE FROM {name} WHERE {sql.by_key(table)}", gone)
-            encode = columns_of(table.row).encode
-            cells = [encode(row) for row in changed.values() if row is not None]
-            self._connection.executemany(sql.put(table, generation), cells)
-            if is_searched:
-                self._connection.executemany(sql.search_put(table), _words(table, cells))
+        try:
+            for table, changed in rows.changes():
+                self._write_table(table, changed, generation)
+        except _OF_A_ROW as error:
+            raise InputInvalid(
+                f"cannot write the rows of projection {standing.name}: {error}"
+            ) from error
         failure = None if standing.failure is None else msgspec.json.encode(standing.failure)
         said = None if failure is None else failure.decode()
         self._connection.execute(_MOVE, (standing.position, said, standing.name, generation))
 
-    def delete_stream(self, projection: Projection, stream: str) -> None:
-        """Delete the live rows of one *stream*, so that no byte of them stays in the files."""
-        self.has_erased = True
+    def erase(self) -> None:
+        """Let no byte of what is deleted from here on stay in the files after the commit."""
+        self.is_erasing = True
         self._connection.execute("PRAGMA secure_delete = ON")
+
+    def delete_streams(self, projection: Projection, streams: Sequence[str]) -> None:
+        """Delete the live rows of *streams*."""
         for table in projection.tables:
+            for stream in streams:
+                if table.search:
+                    found = self._connection.execute(
+                        sql.select(table, "live", "WHERE stream = ?"), (stream,)
+                    ).fetchall()
+                    self._connection.executemany(sql.search_delete(table), _words(table, found))
+                name = sql.table_name(table, "live")
+                self._connection.execute(f"DELETE FROM {name} WHERE stream = ?", (stream,))
             if table.search:
-                found = self._connection.execute(
-                    sql.select(table, "live", "WHERE stream = ?"), (stream,)
-                ).fetchall()
-                self._connection.executemany(sql.search_delete(table), _words(table, found))
-                name = sql.search_name(table)
                 # Only merged into one, the index has no trace of entries that were taken out.
-                self._connection.execute(f"INSERT INTO {name}({name}) VALUES ('optimize')")
-            name = sql.table_name(table, "live")
-            self._connection.execute(f"DELETE FROM {name} WHERE stream = ?", (stream,))
-        self.drop(projection, "next")
+                self._connection.execute(sql.search_merge(table))
 
     def swap(self, projection: Projection) -> None:
         """Let the next generation take the place of the live one, with all its indexes."""
         made = self.standing(projection.name, "next")
         assert made is not None
-        self.drop(projection, "live")
+        self.drop(projection.name, "live")
         for table in projection.tables:
             old, new = sql.table_name(table, "next"), sql.table_name(table, "live")
             self._connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
@@ -125,6 +130,25 @@ class SQLiteWriting:
             "UPDATE gesta_standings SET generation = 'live' WHERE name = ? AND generation = 'next'",
             (projection.name,),
         )
+
+    def _write_table(
+        self,
+        table: Table[Any],
+        changed: Mapping[Key, msgspec.Struct | None],
+        generation: Generation,
+    ) -> None:
+        is_searched = bool(table.search) and generation == "live"
+        if is_searched:
+            self._take_out_words(table, changed)
+        gone = [key for key, row in changed.items() if row is None]
+        if gone:
+            name = sql.table_name(table, generation)
+            self._connection.executemany(f"DELETE FROM {name} WHERE {sql.by_key(table)}", gone)
+        encode = columns_of(table.row).encode
+        cells = [encode(row) for row in changed.values() if row is not None]
+        self._connection.executemany(sql.put(table, generation), cells)
+        if is_searched:
+            self._connection.executemany(sql.search_put(table), _words(table, cells))
 
     def _insert(
         self, projection: Projection, generation: Generation, position: int, failure: str | None
