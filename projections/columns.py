@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import types
 from collections.abc import Callable, Sequence
+from math import isnan
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -22,12 +23,6 @@ ColumnType = Literal["INTEGER", "REAL", "TEXT", "BLOB"]
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 _PLAIN: dict[type, ColumnType] = {int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB"}
-_HOLDS: dict[ColumnType, tuple[type, ...]] = {
-    "INTEGER": (int,),
-    "REAL": (float, int),
-    "TEXT": (str,),
-    "BLOB": (bytes,),
-}
 _json = msgspec.json.Encoder(order="sorted")
 
 
@@ -152,18 +147,17 @@ def decode_os_text(cell: str | bytes) -> str | Bytes64:
 
 def _unfit(column: Column, value: Any) -> str | None:
     """Return why a column cannot hold a value, if it cannot."""
-    if value is None:
-        return None if column.optional else "it may not be None"
-    cell = _ENCODE[column.form](value) if column.form in _ENCODE else value
+    cell = _ENCODE[column.form](value) if value is not None and column.form in _ENCODE else value
     if isinstance(cell, str):
         cell.encode()
-    if isinstance(cell, float) and cell != cell:  # noqa: PLR0124  # so is NaN told
-        return "it is not a number"
+    # What is not a number is nothing to a database.
+    is_nothing = cell is None or (isinstance(cell, float) and isnan(cell))
+    if is_nothing and not column.optional:
+        return "it may not be nothing"
     if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
         return "it has more than 64 bits"
-    is_text_as_bytes = column.form == "os_text" and isinstance(cell, bytes)
-    if not isinstance(cell, _HOLDS[column.type]) and not is_text_as_bytes:
-        return f"it is not {column.type}"
+    if not isinstance(cell, int | float | str | bytes | None):
+        return f"it is a {type(cell).__name__}"
     return None
 
 
