@@ -100,7 +100,7 @@ class SQLiteViews(ForkAware):
     def select(self, statement: str, parameters: Sequence[Cell] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query in SQL with `?` for each of *parameters*."""
         with self._failing("read"), self.connections.reading() as connection:
-            return connection.execute(statement, parameters).fetchall()
+            return connection.execute(statement, list(map(_sayable, parameters))).fetchall()
 
     def matching(
         self, table: Table[Any], text: str, column: str | None = None
@@ -194,6 +194,11 @@ class SQLiteSnapshot:
         """Yield the cells of every row, in the order of the key."""
         order = f"ORDER BY {sql.names(table.key)}"
         return iter(self._connection.execute(sql.select(table, "live", order)))
+
+
+def _sayable(cell: Cell) -> Cell:
+    """Return a parameter as a database takes it: whatever was typed, bytes that are no text too."""
+    return cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else cell
 
 
 def _check_identity(connection: sqlite3.Connection, path: Path, ledger_id: str) -> None:

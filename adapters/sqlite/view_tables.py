@@ -111,8 +111,10 @@ def drop(table: str, generation: Generation) -> list[str]:
 
 def match(text: str, column: str | None = None) -> str:
     """Return what FTS5 takes for the words of *text*, one after the other, the last a beginning."""
+    # A quotation mark would end the phrase, and a NUL the whole query.
+    words = text.translate({ord('"'): " ", 0: " "})
     # An empty phrase is in no row.
-    phrase = f'"{text.replace(chr(34), " ")}"*' if any(map(str.isalnum, text)) else '""'
+    phrase = f'"{words}"*' if any(map(str.isalnum, words)) else '""'
     return f"{{{quoted(column)}}} : {phrase}" if column else phrase
 
 

@@ -113,7 +113,7 @@ class MemoryWriting:
         for table, changed in rows.changes():
             assert table.name in view.tables
             for key, row in changed.items():
-                self._put(table, view.tables[table.name], _kept(key), row)
+                self._put(standing.name, table, view.tables[table.name], (_kept(key), row))
         view.standing = standing
 
     def erase(self) -> None:
@@ -135,8 +135,13 @@ class MemoryWriting:
         self.views[projection.name, "live"] = self.views.pop((projection.name, "next"))
 
     def _put(
-        self, table: Table[Any], kept: dict[Key, _Cells], key: Key, row: msgspec.Struct | None
+        self,
+        owner: str,
+        table: Table[Any],
+        kept: dict[Key, _Cells],
+        change: tuple[Key, msgspec.Struct | None],
     ) -> None:
+        key, row = change
         if row is None:
             kept.pop(key, None)
             return
@@ -144,7 +149,7 @@ class MemoryWriting:
             columns_of(table.row).check(row)
         except ValueError as error:
             self.is_broken = True
-            raise InputInvalid(f"cannot write the rows of {table.name}: {error}") from error
+            raise InputInvalid(f"cannot write the rows of projection {owner}: {error}") from error
         kept[key] = _kept(columns_of(table.row).encode(row))
 
     def _view(self, name: str, generation: Generation) -> _View | None:
