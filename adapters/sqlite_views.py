@@ -64,14 +64,16 @@ class SQLiteViews(ForkAware):
         """Wait for the turn to write and begin a transaction, committed when the block ends."""
         with self._failing("write"), self._writing, self._turn:
             connection = self.connections.connection_for_writing()
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-            connection.execute("BEGIN IMMEDIATE")
-            writing = SQLiteWriting(connection)
             try:
+                connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+                connection.execute("BEGIN IMMEDIATE")
+                writing = SQLiteWriting(connection)
                 yield writing
                 connection.execute("COMMIT")
             except BaseException:
-                # Closed, the connection takes with it whatever was not committed.
+                # Closing alone would not end a transaction that a cursor is still reading in.
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
                 self.connections.drop_writer()
                 raise
             if writing.is_erasing:
