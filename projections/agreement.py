@@ -13,7 +13,7 @@ import msgspec
 from ledger.recorded import Recorded
 from projections.columns import columns_of
 from projections.criteria import Criteria
-from projections.projection import Handlers, Projection, Table
+from projections.projection import Projection, Table
 from projections.rows import Key, Rows
 from projections.views import Tables
 
@@ -40,7 +40,7 @@ def agreements(
     found = []
     for projection in projections:
         if projection.by_stream:
-            rows = _fold(projection, projection.handlers(), history)
+            rows = _fold(projection, history)
             stream = history[0].stream
             found += [
                 _compare(projection, table, rows, tables, stream) for table in projection.tables
@@ -48,7 +48,8 @@ def agreements(
     return found
 
 
-def _fold(projection: Projection, handlers: Handlers, history: Sequence[Recorded]) -> Rows:
+def _fold(projection: Projection, history: Sequence[Recorded]) -> Rows:
+    handlers = projection.handlers
     rows = Rows(lambda table, key: None)
     for record in history:
         folding = handlers.kinds.get(type(record.event), handlers.every)

@@ -45,7 +45,6 @@ class Engine:
         self.projections = tuple(projections)
         self._store = store
         self._page = page
-        self._handlers = {one.name: one.handlers() for one in projections}
 
     def catch_up(self, progress: Progress | None = None) -> list[Standing]:
         """
@@ -82,7 +81,11 @@ class Engine:
         view that cannot be folded anew in part, because it is of another version, of a projection
         that is not ours or of one that now fails, is dropped whole and built when it is wanted.
         """
-        history = [event for one in streams for event in read_events(self._store.stream_rows(one))]
+        history = [
+            event
+            for one in streams
+            for event in read_events(self._store.stream_rows(one), self.projections)
+        ]
         ours = {projection.name: projection for projection in self.projections}
         with self.views.writing() as writing:
             writing.erase()
@@ -125,7 +128,7 @@ class Engine:
         known = [event for event in history if event.position <= standing.position]
         for stream in streams:
             own = [event for event in known if event.stream == stream]
-            folded = fold(self._handlers[projection.name], -1, own, load)
+            folded = fold(projection, -1, own, load)
             if folded.failure is not None:
                 writing.drop(projection.name, "live")
                 return
@@ -187,10 +190,10 @@ class Engine:
             page = self._store.page(after=after, limit=limit) if limit > 0 else ()
             if not page:
                 return after if any(s.failure for s in moving.values()) else None
-            events = read_events(page)
+            events = read_events(page, moving)
             for projection, standing in moving.items():
                 folded = fold(
-                    self._handlers[projection.name],
+                    projection,
                     standing.position,
                     events,
                     partial(_load, writing, way.generation),

@@ -8,7 +8,7 @@ Rule 3: a view that cannot be read is not the handler's failure, whatever the ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from ledger.errors import EventUnknown
 from ledger.events import Event
 from ledger.recorded import Recorded
 from ledger.store import Row
-from projections.projection import Handlers
+from projections.projection import Handlers, Projection
 from projections.rows import Key, Load, Rows
 from projections.views import Failure
 
@@ -56,19 +56,30 @@ class _Stopped(Exception):
         self.failure = failure
 
 
-def read_events(page: Sequence[Row]) -> list[Recorded | Unread]:
-    """Return the events that are stored in *page*."""
+def read_events(page: Sequence[Row], readers: Iterable[Projection]) -> list[Recorded | Unread]:
+    """Return the events that are stored in *page*, as far as their *readers* look at them."""
+    private = _private_of(readers)
     events: list[Recorded | Unread] = []
     for row in page:
         try:
-            events.append(decode(row))
+            events.append(decode(row, private))
         except (EventUnknown, msgspec.MsgspecError) as error:
             events.append(Unread(row, TOPICS.get(row.topic), str(error)))
     return events
 
 
+def _private_of(readers: Iterable[Projection]) -> frozenset[type[Event]] | None:
+    """Return the events whose private parts any of *readers* looks at; `None` is all."""
+    read: frozenset[type[Event]] = frozenset()
+    for projection in readers:
+        if projection.reads_private is None:
+            return None
+        read |= projection.reads_private
+    return read
+
+
 def fold(
-    handlers: Handlers,
+    projection: Projection,
     after: int,
     events: Sequence[Recorded | Unread],
     load: Load,
@@ -81,6 +92,7 @@ def fold(
     *load* returns rows as they were before. With *is_checked* a row that does not fit its table is
     refused to the handler that puts it. Raises whatever *load* raised.
     """
+    handlers = projection.handlers
     loading = _Loading(load)
     rows = Rows(loading, is_checked=is_checked)
     failure: Failure | None = None
@@ -93,6 +105,7 @@ def fold(
         position = _apply(handlers, after, events[: stopped.index], rows)
         failure = stopped.failure
     loading.check()
+    projection.settle(rows)
     return Folded(rows, position, failure)
 
 

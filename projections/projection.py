@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -76,7 +77,7 @@ class Projection:
         """Raise `InputInvalid` where the class is not what a projection has to be."""
         cls = type(self)
         problem = _problem(cls) or next(filter(None, map(self._table_problem, cls.tables)), None)
-        if problem is None and not self.handlers().is_any:
+        if problem is None and not self.handlers.is_any:
             problem = "no method is marked with @on"
         if problem is not None:
             raise InputInvalid(f"cannot use projection {cls.__name__}: {problem}")
@@ -99,8 +100,9 @@ class Projection:
     def settle(self, rows: Rows) -> None:
         """Put what handlers kept in `rows.pending` into rows; called when a page ends."""
 
+    @cached_property
     def handlers(self) -> Handlers:
-        """Return what folds each type of event."""
+        """What folds each type of event."""
         every: Folding | None = None
         kinds: dict[type[Event], Folding] = {}
         for name in dir(type(self)):

@@ -99,7 +99,7 @@ class Views(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Read the live views as of one moment."""
 
-    def scratch(self) -> AbstractContextManager[KeptViews]:
+    def scratch(self) -> AbstractContextManager[Views]:
         """Lend views of their own, empty, that are gone when the block ends."""
 
 
@@ -123,6 +123,9 @@ class Tables(Protocol):
 
 class KeptViews(Views, Tables, Protocol):
     """Views that are kept from one process to the next, and can be asked."""
+
+    def scratch(self) -> AbstractContextManager[KeptViews]:
+        """Lend views of their own, empty, that are gone when the block ends."""
 
     def close(self) -> None:
         """Let go of them."""

@@ -48,8 +48,8 @@ def project_command(
     with open_ledger() as ledger, open_reader(ledger) as reader:
         if drop:
             with reader.views.writing() as writing:
-                writing.drop(projection, "live")
-                writing.drop(projection, "next")
+                writing.drop(projection.name, "live")
+                writing.drop(projection.name, "next")
             return 0
         if only_check:
             return report_checks(check_views(reader, [projection]), json=form == "json")

@@ -49,6 +49,7 @@ class SQLiteWriting:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.is_erasing = False
+        self._loads: dict[tuple[str, Generation], str] = {}
 
     def standing(self, name: str, generation: Generation) -> Standing | None:
         """Return how far a generation of a projection has come; `None` if there is none."""
@@ -79,7 +80,11 @@ class SQLiteWriting:
 
     def load(self, table: Table[RowT], key: Key, generation: Generation) -> RowT | None:
         """Return one row."""
-        statement = sql.select(table, generation, f"WHERE {sql.by_key(table)}")
+        place = (table.name, generation)
+        statement = self._loads.get(place)
+        if statement is None:
+            statement = sql.select(table, generation, f"WHERE {sql.by_key(table)}")
+            self._loads[place] = statement
         cells = self._connection.execute(statement, key).fetchone()
         return None if cells is None else columns_of(table.row).decode(cells)
 
