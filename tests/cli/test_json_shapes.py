@@ -64,6 +64,9 @@ def test_what_is_printed_has_the_documented_shape(home: Path, repository: Path, 
     assert show["run"] == runs[0]
     audit = gesta("audit", "--json", cwd=repository).json
     assert [] == differences(shapes["gesta audit --json"], audit, "audit")
+    for words in (("rebuild",), ("rebuild", "--check"), ("replay",)):
+        printed = gesta(*words, "--json", cwd=repository).json
+        assert [] == differences(shapes[f"gesta {' '.join(words)} --json"], printed, words[0])
     lines = gesta("audit", "--jsonl", cwd=repository).out.splitlines()
     assert audit == [json.loads(line) for line in lines]
 
