@@ -25,7 +25,7 @@ from adapters.sqlite.write_lock import WriteLock
 from ledger.errors import StoreUnavailable, StoreUnknown
 from projections.columns import Cell
 from projections.projection import Table
-from projections.views import Standing
+from projections.views import Search, Standing
 
 APPLICATION_ID = int.from_bytes(b"gesv", "big")
 FORMAT = 1
@@ -105,11 +105,16 @@ class SQLiteViews(ForkAware):
             return connection.execute(statement, list(map(_sayable, parameters))).fetchall()
 
     def matching(
-        self, table: Table[Any], text: str, column: str | None = None
-    ) -> tuple[str, tuple[Cell, ...]]:
-        """Return the query whose one column is the keys of the rows that hold *text*."""
+        self, table: Table[Any], texts: Sequence[str], column: str | None = None
+    ) -> Search:
+        """Return how the rows of *table* are found that hold all of *texts*."""
         name = sql.search_name(table)
-        return f"SELECT rowid FROM {name} WHERE {name} MATCH ?", (sql.match(text, column),)
+        return Search(
+            source=f"{name} AS found",
+            number="found.rowid",
+            condition=f"found.{name} MATCH ?",
+            parameters=(sql.match(texts, column),),
+        )
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -68,7 +68,7 @@ def _compare(
 ) -> Agreement:
     changed = next((changed for one, changed in rows.changes() if one.name == table.name), {})
     folded = {key: row for key, row in changed.items() if row is not None}
-    order = ", ".join(f'"{name}"' for name in table.key)
+    order = ", ".join(f't."{name}"' for name in table.key)
     criteria = Criteria(table).equal(stream=stream)
     live = {_key(table, row): row for row in criteria.read(tables, order=order)}
     agreement = Agreement(view=projection.name, table=table.name, rows=len(live))

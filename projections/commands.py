@@ -94,7 +94,7 @@ COMMANDS = Table(
     key=("stream", "command"),
     indexes=(
         ("position",),
-        ("requested_at",),
+        ("requested_at", "duration_us"),
         ("status", "position"),
         ("exit_code", "position"),
         ("duration_us",),

@@ -6,6 +6,8 @@ Rule 2: what is grouped by private words (a command line) is asked for, never ke
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from ledger.events import OsText
@@ -19,21 +21,17 @@ from projections.sandbox_metrics import day_of
 from projections.views import Tables
 
 _MOST = 10
-_FAILED = "('failed', 'signalled', 'timed_out', 'lost', 'not_started')"
-_GROUP = (
-    f"argv, count(*), sum(status IN {_FAILED}), sum(duration_us) / count(duration_us),"
-    " max(duration_us)"
-)
+# How many of the newest failures of a kind are looked at: enough to see, and always quick.
+_FAILURES = 1000
+_FAILED = ("failed", "lost", "not_started", "signalled", "timed_out")
 
 
-class CommandFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """One command line: how often it was requested and failed, and how long it took (µs)."""
+class FailingCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A command line that failed: how often, and when it was last requested (µs, UTC)."""
 
     argv: tuple[OsText, ...]
-    times: int
     failures: int
-    mean_us: int | None
-    longest_us: int | None
+    last_at: int
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +39,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     What a dashboard opens with, for the runs opened on *days*.
 
     *success_rate* is over the runs that have ended, *fallback_rate* over all; `None` where there
-    are none. The commands are those that took longest, and those that failed most often.
+    are none. *slowest* are the commands that took longest, *most_failing* those that failed most
+    often, of the newest thousand failures of each kind.
     """
 
     runs: int
@@ -58,16 +57,16 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     commands: int
     days: tuple[DashboardDay, ...]
     open_runs: tuple[RunStatus, ...]
-    slowest: tuple[CommandFigures, ...]
-    most_failing: tuple[CommandFigures, ...]
+    slowest: tuple[CommandRow, ...]
+    most_failing: tuple[FailingCommand, ...]
 
 
 def figures(tables: Tables, *, since: int | None = None) -> Figures:
     """Return the numbers of the days from *since* on (microseconds, UTC), all without it."""
     criteria = Criteria(DAYS)
     if since is not None:
-        criteria.where("day >= ?", day_of(since))
-    days = tuple(criteria.read(tables, order="day"))
+        criteria.where("t.day >= ?", day_of(since))
+    days = tuple(criteria.read(tables, order="t.day"))
     opened = _sum(days, "opened")
     endings = {name: _sum(days, name) for name in ("succeeded", "failed", "cancelled", "abandoned")}
     ended = sum(endings.values())
@@ -88,8 +87,8 @@ def figures(tables: Tables, *, since: int | None = None) -> Figures:
         commands=_sum(days, "commands"),
         days=days,
         open_runs=tuple(sorted(waiting, key=lambda row: -row.opened_at)[:_MOST]),
-        slowest=_groups(tables, since, "max(duration_us) DESC, argv", "duration_us IS NOT NULL"),
-        most_failing=_groups(tables, since, "3 DESC, 2, argv", f"status IN {_FAILED}"),
+        slowest=tuple(queries.slowest_commands(since=since, limit=_MOST)),
+        most_failing=_most_failing(tables, since),
         **endings,
     )
 
@@ -98,17 +97,21 @@ def _sum(days: tuple[DashboardDay, ...], name: str) -> int:
     return sum(getattr(day, name) for day in days)
 
 
-def _groups(
-    tables: Tables, since: int | None, order: str, condition: str
-) -> tuple[CommandFigures, ...]:
-    criteria = Criteria(COMMANDS).within("requested_at", since, None)
-    # Where the private part is missing, nothing says which command it was.
-    criteria.where("argv IS NOT NULL").where(condition)
-    found = criteria.group(tables, select=_GROUP, by="argv", order=order, limit=_MOST)
+def _most_failing(tables: Tables, since: int | None) -> tuple[FailingCommand, ...]:
+    counts: Counter[str] = Counter()
+    newest: dict[str, int] = {}
+    for status in _FAILED:
+        criteria = Criteria(COMMANDS).equal(status=status).within("requested_at", since, None)
+        # Where the private part is missing, nothing says which command it was.
+        criteria.where("t.argv IS NOT NULL")
+        columns = ("argv", "requested_at")
+        found = criteria.cells(tables, columns, order="t.position DESC", limit=_FAILURES)
+        for argv, requested_at in found:
+            counts[argv] += 1
+            newest[argv] = max(requested_at, newest.get(argv, 0))
     argv_of = columns_of(CommandRow).decoder("argv")
+    most = sorted(counts, key=lambda argv: (-counts[argv], -newest[argv], argv))[:_MOST]
     return tuple(
-        CommandFigures(
-            argv=argv_of(argv), times=times, failures=failures, mean_us=mean, longest_us=longest
-        )
-        for argv, times, failures, mean, longest in found
+        FailingCommand(argv=argv_of(argv), failures=counts[argv], last_at=newest[argv])
+        for argv in most
     )

@@ -25,7 +25,7 @@ from projections.views import Tables
 from projections.workspaces import WORKSPACES, State, WorkspaceRow
 
 _PAGE = 1000
-_OF_TASK = "stream IN (SELECT stream FROM run_status WHERE task = ?)"
+_OF_TASK = "t.stream IN (SELECT stream FROM run_status WHERE task = ?)"
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,14 +100,14 @@ class Queries:
             .within("opened_at", wanted.since, wanted.until)
         )
         if wanted.fell_back:
-            criteria.where("fallbacks > 0")
+            criteria.where("t.fallbacks > 0")
         if before is not None:
-            criteria.where("(opened_at, stream) < (?, ?)", before.opened_at, before.stream)
-        return criteria.read(self.tables, order="opened_at DESC, stream DESC", limit=limit)
+            criteria.where("(t.opened_at, t.stream) < (?, ?)", before.opened_at, before.stream)
+        return criteria.read(self.tables, order="t.opened_at DESC, t.stream DESC", limit=limit)
 
     def run(self, stream: str) -> RunStatus | None:
         """Return the row of one run."""
-        found = Criteria(RUNS).equal(stream=stream).read(self.tables, order="stream")
+        found = Criteria(RUNS).equal(stream=stream).read(self.tables, order="t.stream")
         return found[0] if found else None
 
     def whole_run(self, stream: str) -> RunView | None:
@@ -115,26 +115,29 @@ class Queries:
         row = self.run(stream)
         if row is None:
             return None
-        found = Criteria(DETAILS).equal(stream=stream).read(self.tables, order="stream")
-        commands = Criteria(COMMANDS).equal(stream=stream).read(self.tables, order="position")
+        found = Criteria(DETAILS).equal(stream=stream).read(self.tables, order="t.stream")
+        commands = Criteria(COMMANDS).equal(stream=stream).read(self.tables, order="t.position")
         return view(row, found[0] if found else RunDetails(stream=stream), commands)
 
     def audit(
         self, wanted: AuditFilter, *, newest_first: bool = False, limit: int | None = None
     ) -> list[AuditRow]:
         """Return the events that are *wanted*, in the order of the log or from its end."""
-        criteria = Criteria(TRAIL).among("event", wanted.events)
-        criteria.equal(stream=wanted.stream, actor=wanted.actor)
+        criteria = Criteria(TRAIL)
+        first, last = wanted.after + 1, wanted.through
+        if wanted.search:
+            criteria.found(self.tables.matching(TRAIL, wanted.search), by="position")
+            if wanted.stream is not None:
+                # What was found in other runs need not be looked up to be passed over.
+                of_run = Criteria(TRAIL).equal(stream=wanted.stream)
+                first = max(first, of_run.first(self.tables, "position") or 0)
+                last = _least(last, of_run.last(self.tables, "position"))
+        criteria.numbered("position", first or None, last)
+        criteria.among("event", wanted.events).equal(stream=wanted.stream, actor=wanted.actor)
         criteria.within("recorded_at", wanted.since, wanted.until)
-        if wanted.after >= 0:
-            criteria.where("position > ?", wanted.after)
-        if wanted.through is not None:
-            criteria.where("position <= ?", wanted.through)
         if wanted.task is not None:
             criteria.where(_OF_TASK, wanted.task)
-        for text in wanted.search:
-            criteria.matching(self.tables, text)
-        order = "position DESC" if newest_first else "position"
+        order = "t.position DESC" if newest_first else "t.position"
         return criteria.read(self.tables, order=order, limit=limit)
 
     def last_before(self, time: int) -> int:
@@ -144,15 +147,20 @@ class Queries:
         *time* is in microseconds. Nothing in that beginning was recorded after it; -1 is an empty
         beginning.
         """
-        statement = 'SELECT min(position) - 1 FROM "audit_trail" WHERE recorded_at > ?'
-        ((found,),) = self.tables.select(statement, (time,))
-        if found is not None:
-            return int(found)
-        ((last,),) = self.tables.select('SELECT max(position) FROM "audit_trail"')
+        later = Criteria(TRAIL).within("recorded_at", time + 1, None).first(self.tables, "position")
+        if later is not None:
+            return int(later) - 1
+        last = Criteria(TRAIL).last(self.tables, "position")
         return -1 if last is None else int(last)
 
     def every_event(self, wanted: AuditFilter) -> Iterator[AuditRow]:
         """Yield all the events that are *wanted*, in the order of the log, in bounded memory."""
+        if wanted.since is not None:
+            begin = Criteria(TRAIL).within("recorded_at", wanted.since, None)
+            first = begin.first(self.tables, "position")
+            if first is None:
+                return
+            wanted = msgspec.structs.replace(wanted, after=max(wanted.after, first - 1))
         while page := self.audit(wanted, limit=_PAGE):
             yield from page
             if len(page) < _PAGE:
@@ -164,18 +172,32 @@ class Queries:
     ) -> list[CommandRow]:
         """Return the commands that are *wanted*, newest first: those that come after *before*."""
         criteria = Criteria(COMMANDS)
+        if wanted.text is not None:
+            # The event that asked for it has its words, and its position.
+            search = self.tables.matching(TRAIL, [wanted.text], "what")
+            criteria.found(search, by="position")
+        if before is not None:
+            criteria.numbered("position", None, before.position - 1)
         criteria.equal(stream=wanted.stream, status=wanted.status, exit_code=wanted.exit_code)
         criteria.within("requested_at", wanted.since, wanted.until)
         if wanted.task is not None:
             criteria.where(_OF_TASK, wanted.task)
-        if wanted.text is not None:
-            asked = Criteria(TRAIL).among("event", ("CommandRequested", "CommandDenied"))
-            asked.matching(self.tables, wanted.text, "what")
-            statement, parameters = asked.keys()
-            criteria.where(f"position IN ({statement})", *parameters)
-        if before is not None:
-            criteria.where("position < ?", before.position)
-        return criteria.read(self.tables, order="position DESC", limit=limit)
+        return criteria.read(self.tables, order="t.position DESC", limit=limit)
+
+    def slowest_commands(self, *, since: int | None = None, limit: int) -> list[CommandRow]:
+        """Return the commands that took longest, of those requested from *since* on."""
+        # Which they are is in an index; the rows are looked up only of those.
+        criteria = Criteria(COMMANDS).where("t.duration_us IS NOT NULL")
+        criteria.within("requested_at", since, None)
+        order = "t.duration_us DESC" if since is None else "+t.duration_us DESC"
+        keys = criteria.cells(self.tables, ("stream", "command"), order=order, limit=limit)
+        return [
+            row
+            for stream, command in keys
+            for row in Criteria(COMMANDS)
+            .equal(stream=stream, command=command)
+            .read(self.tables, order="t.position")
+        ]
 
     def sandbox_days(
         self, *, kind: str | None = None, since: str | None = None
@@ -183,8 +205,8 @@ class Queries:
         """Return the metrics of each day from *since* on (as `2026-11-23`), and of each kind."""
         criteria = Criteria(METRICS).equal(kind=kind)
         if since is not None:
-            criteria.where("day >= ?", since)
-        return criteria.read(self.tables, order="day, kind")
+            criteria.where("t.day >= ?", since)
+        return criteria.read(self.tables, order="t.day, t.kind")
 
     def workspaces(
         self,
@@ -197,13 +219,18 @@ class Queries:
         """Return what was made in a *home*, for a *task*, and is one of *states*, oldest first."""
         criteria = Criteria(WORKSPACES).equal(home=home, task=task).among("state", states)
         criteria.within("made_at", since, None)
-        return criteria.read(self.tables, order="made_at, stream, resource, ordinal")
+        return criteria.read(self.tables, order="t.made_at, t.stream, t.resource, t.ordinal")
 
     def every_row(self, table: Table[RowT]) -> list[RowT]:
         """Return all rows of a table, in the order of its key."""
-        order = ", ".join(f'"{name}"' for name in table.key)
+        order = ", ".join(f't."{name}"' for name in table.key)
         return Criteria(table).read(self.tables, order=order)
 
 
 def _cell(text: OsText | None) -> Cell:
     return None if text is None else encode_os_text(text)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    known = [number for number in (one, other) if number is not None]
+    return min(known) if known else None

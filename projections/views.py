@@ -103,6 +103,19 @@ class Views(Protocol):
         """Lend views of their own, empty, that are gone when the block ends."""
 
 
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A search, as a query has it: rows of *source* that meet *condition*, with its *parameters*.
+
+    *number* is the key of what was found; in its order they come without being sorted.
+    """
+
+    source: str
+    number: str
+    condition: str
+    parameters: tuple[Cell, ...]
+
+
 class Tables(Protocol):
     """The live views as plain tables, for those who ask."""
 
@@ -110,14 +123,15 @@ class Tables(Protocol):
         """Return the rows of a query in SQL with `?` for each of *parameters*."""
 
     def matching(
-        self, table: Table[Any], text: str, column: str | None = None
-    ) -> tuple[str, tuple[Cell, ...]]:
+        self, table: Table[Any], texts: Sequence[str], column: str | None = None
+    ) -> Search:
         """
-        Return the query whose one column is the keys of the rows that hold *text*.
+        Return how the rows of *table* are found that hold all of *texts*.
 
-        Its words, letters and digits, are found one after the other in one of the search columns
-        (in *column* alone, if that is given), whatever stands between them and whatever their
-        case; the last may be the beginning of a longer one. Without a word nothing is found.
+        The words of a text, letters and digits, are found one after the other in one of the search
+        columns (in *column* alone, if that is given), whatever stands between them and whatever
+        their case. With a `*` at its end the last word may be the beginning of a longer one.
+        Without a word nothing is found.
         """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import msgspec
@@ -88,8 +88,9 @@ def _print_dashboard(queries: Queries, since: int | None, form: Form) -> None:
 
 def _print_figures(found: Figures) -> None:
     from adapters.cli.printing import tell
+    from adapters.cli.show import words_of
     from adapters.cli.tables import print_facts, print_table
-    from adapters.cli.times import duration
+    from adapters.cli.times import duration, local
     from projections.sentences import command_line
 
     endings = ("succeeded", "failed", "cancelled", "abandoned")
@@ -104,20 +105,20 @@ def _print_figures(found: Figures) -> None:
             ("Commands", str(found.commands)),
         ]
     )
-    for title, commands in (("slowest", found.slowest), ("most failing", found.most_failing)):
-        if commands:
-            tell()
-            rows: list[tuple[Any, ...]] = [
-                (
-                    command_line(one.argv),
-                    str(one.times),
-                    str(one.failures),
-                    duration(one.mean_us),
-                    duration(one.longest_us),
-                )
-                for one in commands
-            ]
-            print_table((f"~{title}", ">times", ">failed", ">mean", ">longest"), rows)
+    if found.slowest:
+        tell()
+        slowest = [
+            (words_of(row), f"{row.stream} {row.command}", duration(row.duration_us))
+            for row in found.slowest
+        ]
+        print_table(("~slowest", "run", ">took"), slowest)
+    if found.most_failing:
+        tell()
+        failing = [
+            (command_line(one.argv), str(one.failures), local(one.last_at))
+            for one in found.most_failing
+        ]
+        print_table(("~most failing", ">failures", "last"), failing)
 
 
 def _percent(rate: float | None, of: str) -> str:

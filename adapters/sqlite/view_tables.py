@@ -8,6 +8,7 @@ entries are taken out with the very words that were put in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from projections.columns import Column, columns_of
@@ -109,13 +110,17 @@ def drop(table: str, generation: Generation) -> list[str]:
     return statements
 
 
-def match(text: str, column: str | None = None) -> str:
-    """Return what FTS5 takes for the words of *text*, one after the other, the last a beginning."""
-    # A quotation mark would end the phrase, and a NUL the whole query.
-    words = text.translate({ord('"'): " ", 0: " "})
-    # An empty phrase is in no row.
-    phrase = f'"{words}"*' if any(map(str.isalnum, words)) else '""'
-    return f"{{{quoted(column)}}} : {phrase}" if column else phrase
+def match(texts: Iterable[str], column: str | None = None) -> str:
+    """Return what FTS5 takes for all of *texts*, the words of each one after the other."""
+    wanted = " AND ".join(map(_phrase, texts))
+    return f"{{{quoted(column)}}} : ({wanted})" if column else wanted
+
+
+def _phrase(text: str) -> str:
+    if not any(map(str.isalnum, text)):
+        # An empty phrase is in no row.
+        return '""'
+    return f'"{text.replace(chr(34), " ")}"{"*" if text.rstrip().endswith("*") else ""}'
 
 
 def _definition(column: Column) -> str:
