@@ -49,6 +49,7 @@ TOPICS: dict[str, type[Event]] = {
     "file.write_requested.1": e.FileWriteRequested,
     "file.written.1": e.FileWritten,
     "ledger.created.1": e.LedgerCreated,
+    "legacy_event.imported.1": e.LegacyEventImported,
     "patch.captured.1": e.PatchCaptured,
     "protected_path.changed.1": e.ProtectedPathChanged,
     "run.abandoned.1": e.RunAbandoned,

@@ -20,6 +20,7 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
     │   ├── RunNotFound
     │   ├── RunAmbiguous
     │   ├── RunExists
+    │   ├── ImportExists        this very journal was imported before
     │   ├── RunBusy             another process holds its lock
     │   └── MoveIllegal         the run's state does not allow it
     ├── CommandRefused          no process was started
@@ -41,6 +42,7 @@ __all__ = [
     "GestaError",
     "HomeRefused",
     "IdInvalid",
+    "ImportExists",
     "InputInvalid",
     "IsolationRefused",
     "JobInvalid",
@@ -126,6 +128,10 @@ class RunAmbiguous(RunError):
 
 class RunExists(RunError):
     """A run of this task and id was opened before."""
+
+
+class ImportExists(RunError):
+    """A journal was imported before, for the same task and whole."""
 
 
 class RunBusy(RunError):

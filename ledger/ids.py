@@ -46,6 +46,16 @@ def named_stream(ledger_id: str, task: str, run: str) -> str:
     return str(uuid.uuid5(uuid.UUID(ledger_id), f"{task}/{run}"))
 
 
+def imported_stream(ledger_id: str, task: str, digest: str) -> str:
+    """
+    Return the stream id of an imported journal: of the ledger, the task and the file's digest.
+
+    No run has it, because no run id is empty. It does not tell what was in the file; whoever has
+    that very file can tell that it was imported.
+    """
+    return str(uuid.uuid5(uuid.UUID(ledger_id), f"{task}//{digest}"))
+
+
 def new_stream(clock: Clock, randomness: Randomness) -> str:
     """Return a fresh stream id that sorts by time (RFC 9562, UUIDv7)."""
     milliseconds = clock.now() // 1000

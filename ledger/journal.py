@@ -106,6 +106,14 @@ class Journal(Application[str]):
         found: Any = self.repository.get(stream, version=through, projector_func=_project)
         return cast("Run", found)
 
+    def last(self, stream: str) -> Recorded | None:
+        """Return a stream's last event, or `None` if there is none."""
+        found = self.recorder.select_events(stream, desc=True, limit=1)
+        if not found:
+            return None
+        rows = self.store.stream_rows(stream, after=found[0].originator_version - 1)
+        return decode(rows[-1])
+
     def history(self, stream: str) -> list[Recorded]:
         """Return a stream's events, private parts included, in order."""
         return [decode(row) for row in self.store.stream_rows(stream)]

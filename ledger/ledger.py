@@ -146,11 +146,12 @@ class Ledger:
                 if session.sandbox is not None and not session.sandbox_lasts:
                     session.sandbox.close()
 
-    def find(self, words: str | None = None) -> str:
+    def find(self, words: str | None = None, *, imported: bool = False) -> str:
         """
         Return the stream of the run that *words* name: `RUN`, `TASK/RUN` or a stream id.
 
-        `None` is the newest run. Raises `RunNotFound`, `RunAmbiguous`.
+        `None` is the newest run. With *imported*, the stream id of an imported journal will do.
+        Raises `RunNotFound`, `RunAmbiguous`.
         """
         if words is None:
             newest = self.journal.latest(topics=OPENED, limit=1)
@@ -159,7 +160,12 @@ class Ledger:
             return newest[0].stream
         task, _, run = words.rpartition("/")
         for stream in self._likely(task, run):
-            if self.journal.load(stream).run:
+            phase = self.journal.load(stream).phase
+            if phase is Phase.IMPORTED and not imported:
+                raise RunNotFound(
+                    f"cannot find run {words}: it is an imported journal; see `gesta audit {words}`"
+                )
+            if phase is not Phase.NEW:
                 return stream
         found = list(self._named(task, run))
         if not found:
@@ -228,9 +234,10 @@ class Ledger:
 
     def _likely(self, task: str, run: str) -> Iterator[str]:
         """Yield the streams that a run of these words may have, without a look at the others."""
+        ledger_id = self.journal.store.ledger_id
         if task:
-            yield named_stream(self.journal.store.ledger_id, task, run)
-        elif len(run) == len(self.journal.store.ledger_id):
+            yield named_stream(ledger_id, task, run)
+        elif len(run) == len(ledger_id) and run != ledger_id:
             yield run
 
     @contextlib.contextmanager

@@ -5,11 +5,14 @@ Rule 2: `evolve` is the only way to a state, never refuses what is on record, an
 private part: a run whose private parts are all erased has the same state.
 Rule 3: an event marked *ending* begins the end of an open run; from then on only the rest of the
 ending follows. After the end: cleaning up, sealing, late outcomes, and what recovery finds.
+Rule 4: what is imported of another system's journal is a stream of its own, of nothing but
+`LegacyEventImported`: it never becomes a run, and no run gets one.
 
             RunOpened         CommandRequested
     NEW ───────────────► OPEN ───────────────► RUNNING
-                          │  ◄───────────────
-                          │      its ending
+     │                    │  ◄───────────────
+     ▼                    │      its ending
+  IMPORTED                │
         first *ending*    ▼
                         ENDING ──RunCompleted, RunAbandoned──► ENDED
 """
@@ -27,7 +30,9 @@ from ledger.events import Event, RunEvent
 from ledger.isolation import Isolation
 from ledger.rules import RuleFacts
 
-Status = Literal["new", "open", "running", "succeeded", "failed", "cancelled", "abandoned"]
+Status = Literal[
+    "new", "open", "running", "succeeded", "failed", "cancelled", "abandoned", "imported"
+]
 Cleanliness = Literal["clean", "leaked", "kept"]
 
 
@@ -39,6 +44,7 @@ class Phase(Enum):
     RUNNING = "running"
     ENDING = "ending"
     ENDED = "ended"
+    IMPORTED = "imported"
 
 
 _ENDINGS = (
@@ -65,7 +71,7 @@ _BETWEEN = (
 _CLOSINGS = (e.RunCompleted, e.RunAbandoned)
 
 LEGAL: dict[Phase, dict[type[Event], Phase]] = {
-    Phase.NEW: {e.RunOpened: Phase.OPEN},
+    Phase.NEW: {e.RunOpened: Phase.OPEN, e.LegacyEventImported: Phase.IMPORTED},
     Phase.OPEN: {
         e.CommandRequested: Phase.RUNNING,
         **dict.fromkeys(_BETWEEN + _TRACES + _FINDINGS, Phase.OPEN),
@@ -80,6 +86,7 @@ LEGAL: dict[Phase, dict[type[Event], Phase]] = {
         **dict.fromkeys(_CLOSINGS, Phase.ENDED),
     },
     Phase.ENDED: dict.fromkeys((*_TRACES, *_FINDINGS, e.RunSealed), Phase.ENDED),
+    Phase.IMPORTED: {e.LegacyEventImported: Phase.IMPORTED},
 }
 
 
@@ -135,6 +142,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """One word for where the run is."""
         if self.outcome is not None:
             return self.outcome
+        if self.phase is Phase.IMPORTED:
+            return "imported"
         if self.phase is Phase.RUNNING:
             return "running"
         return "new" if self.phase is Phase.NEW else "open"
@@ -178,6 +187,7 @@ def check_legal(run: Run, event: type[Event], doing: str) -> None:
         Phase.RUNNING: f"command {run.open_command} has no recorded outcome yet",
         Phase.ENDING: "it is being closed",
         Phase.ENDED: f"it has ended ({run.outcome})",
+        Phase.IMPORTED: "it is an imported journal",
     }[run.phase]
     raise MoveIllegal(f"cannot {doing} in run {name}: {why}")
 
@@ -225,6 +235,8 @@ def _changes(run: Run, event: RunEvent) -> dict[str, object]:
             return {"outcome": "abandoned"}
         case e.RunSealed():
             return {"sealed": event.count}
+        case e.LegacyEventImported():
+            return {"task": event.task, "run": event.run or ""} if run.version < 0 else {}
         case _:
             return _command_changes(run, event)
 

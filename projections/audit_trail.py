@@ -116,6 +116,8 @@ def move(place: Place, record: Recorded) -> Place:
     match record.event:
         case e.RunOpened(task=task, run=run):
             return Place(task=task, run=run)
+        case e.LegacyEventImported(task=task, run=run) if place.task is None:
+            return Place(task=task, run=run)
         case e.SandboxCreated(kind=kind, id=id, had=had):
             return msgspec.structs.replace(place, where=f"{kind} {id}", had=had)
         case e.SandboxLost() | e.CleanedUp(resource="sandbox"):

@@ -26,6 +26,11 @@ from projections.workspaces import WORKSPACES, State, WorkspaceRow
 
 _PAGE = 1000
 _OF_TASK = "t.stream IN (SELECT stream FROM run_status WHERE task = ?)"
+# Imported journals are no runs: their events alone say which task they are of.
+_OF_TASK_OR_IMPORTED = (
+    "t.stream IN (SELECT stream FROM run_status WHERE task = ? UNION SELECT stream"
+    " FROM audit_trail WHERE event = 'LegacyEventImported' AND task = ?)"
+)
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +141,7 @@ class Queries:
         criteria.among("event", wanted.events).equal(stream=wanted.stream, actor=wanted.actor)
         criteria.within("recorded_at", wanted.since, wanted.until)
         if wanted.task is not None:
-            criteria.where(_OF_TASK, wanted.task)
+            criteria.where(_OF_TASK_OR_IMPORTED, wanted.task, wanted.task)
         order = "t.position DESC" if newest_first else "t.position"
         return criteria.read(self.tables, order=order, limit=limit)
 

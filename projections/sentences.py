@@ -52,6 +52,8 @@ def sentence(event: AnyEvent) -> str:
             | e.RunSealed()
         ):
             return _of_closing(event)
+        case e.LegacyEventImported():
+            return _of_import(event)
         case _:
             return _of_opening(event)
 
@@ -95,6 +97,17 @@ def _of_opening(
             )
         case _:
             assert_never(event)
+
+
+def _of_import(event: e.LegacyEventImported) -> str:
+    text = event.private
+    if not isinstance(text, e.LegacyText):
+        return f"line {event.line} of another system's journal imported: {MISSING}"
+    when = f" at {text.time}" if text.time else ""
+    return (
+        f"line {event.line} of another system's journal imported: {text.type}{when}, "
+        f"{event.size} bytes of payload"
+    )
 
 
 def _of_command(

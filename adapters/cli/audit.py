@@ -50,7 +50,7 @@ def audit_command(
         raise click.UsageError("give --jsonl with --follow: an array has an end", context)
     with open_ledger() as ledger:
         one = not everything and wanted["task"] is None
-        stream = ledger.find(run) if one else None
+        stream = ledger.find(run, imported=True) if one else None
         with reading(ledger) as reader:
             filter = AuditFilter(
                 stream=stream,
@@ -107,8 +107,13 @@ def _print_line(row: AuditRow) -> None:
     from adapters.cli.times import local
 
     who = "(missing)" if row.actor is None else row.actor
-    run = f"{row.task}/{row.run}" if row.run else ""
-    tell(harmless("  ".join((str(row.position), local(row.recorded_at), run, who, row.what))))
+    cells = (str(row.position), local(row.recorded_at), _run(row), who, row.what)
+    tell(harmless("  ".join(cells)))
+
+
+def _run(row: AuditRow) -> str:
+    """Return whose event it is: a run's, an imported journal's, or the ledger's own."""
+    return "/".join(name for name in (row.task, row.run) if name)
 
 
 def _event_name(typed: str) -> str:
@@ -149,5 +154,5 @@ def _print(rows: list[AuditRow], *, everything: bool) -> None:
     if everything:
         columns.insert(1, "run")
         for row, cell in zip(rows, cells, strict=True):
-            cell.insert(1, f"{row.task}/{row.run}" if row.run else "")
+            cell.insert(1, _run(row))
     print_table(columns, cells)

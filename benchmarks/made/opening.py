@@ -10,7 +10,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.made import scenes
-from benchmarks.made.life import Life, Step
+from benchmarks.made.life import SECOND, Life, Step
 from ledger import events as e
 from ledger.events import BlobName
 from ledger.isolation import lost
@@ -106,6 +106,7 @@ def _create_sandbox(life: Life, kind: str) -> Step:
     life.had = scenes.isolation_had(kind, limits)
     life.sandboxes += 1
     image = {"e2b": "base", "docker": "python:3.13"}.get(kind)
+    seconds = {"e2b": 0.9, "docker": 0.5}.get(kind, 0.02) * life.rng.lognormvariate(0, 0.5)
     return life.say(
         e.SandboxCreated(
             ordinal=life.sandboxes,
@@ -115,9 +116,10 @@ def _create_sandbox(life: Life, kind: str) -> Step:
             lifetime="command" if kind == "bubblewrap" else "run",
             persists=("files",) if kind == "bubblewrap" else ("files", "processes"),
             granted_s=3600 if kind == "e2b" else None,
+            startup_us=int(seconds * SECOND),
             private=e.SandboxCreatedText(image=image) if image else e.UNSET,
         ),
-        {"e2b": 0.9, "docker": 0.5}.get(kind, 0.02),
+        seconds,
     )
 
 

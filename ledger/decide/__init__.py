@@ -29,6 +29,7 @@ from ledger.decide.files import (
     record_write,
     request_write,
 )
+from ledger.decide.importing import import_line
 from ledger.decide.opening import (
     Attempted,
     create_sandbox,
@@ -49,6 +50,7 @@ __all__ = [
     "create_worktree",
     "deny_file",
     "fall_back",
+    "import_line",
     "lose_command",
     "lose_sandbox",
     "open_run",

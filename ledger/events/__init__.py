@@ -48,6 +48,7 @@ from ledger.events.files import (
     ProtectedPathChanged,
     ProtectedText,
 )
+from ledger.events.importing import LegacyEventImported, LegacyText
 from ledger.events.ledger_stream import LedgerCreated
 from ledger.events.opening import (
     Attempt,
@@ -101,6 +102,8 @@ __all__ = [
     "FileWritten",
     "Form",
     "LedgerCreated",
+    "LegacyEventImported",
+    "LegacyText",
     "MessageText",
     "Mode",
     "OsText",
@@ -159,4 +162,5 @@ RunEvent = (
     | RunCompleted
     | RunAbandoned
     | RunSealed
+    | LegacyEventImported
 )

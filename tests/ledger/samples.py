@@ -299,4 +299,29 @@ CLOSING: dict[str, Event] = {
     "run abandoned": e.RunAbandoned(lost=("c1",)),
     "run sealed": e.RunSealed(count=9, root="0e" * 32, log_size=LARGEST),
 }
-SAMPLES: dict[str, Event] = {**OPENING, **COMMANDS, **CELLS, **FILES, **CLOSING}
+IMPORTED: dict[str, Event] = {
+    "legacy event imported": e.LegacyEventImported(
+        task="T-1",
+        run="R-1",
+        line=3,
+        size=24,
+        redactions={"github_token": 1},
+        private=e.LegacyText(
+            file="0f" * 32,
+            type="COMMAND_EXEC",
+            time="2026-11-23T00:25:45.405791",
+            trace="trace-abc",
+            payload=BlobName("ad" * 32, 24),
+            others=BlobName("ae" * 32, 16),
+            rule_set="4f" * 32,
+        ),
+    ),
+    "legacy event imported, hardly anything said": e.LegacyEventImported(
+        task="T-1",
+        run=None,
+        line=LARGEST,
+        size=0,
+        private=e.LegacyText(file="0f" * 32, type="NODE_START"),
+    ),
+}
+SAMPLES: dict[str, Event] = {**OPENING, **COMMANDS, **CELLS, **FILES, **CLOSING, **IMPORTED}

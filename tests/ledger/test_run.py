@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import msgspec
 import pytest
@@ -16,7 +16,8 @@ from ledger import run as law
 from ledger.errors import MoveIllegal
 from ledger.events import Event
 from ledger.replay import fold
-from ledger.run import LEGAL, Phase, Run, check_legal, evolve
+from ledger.run import LEGAL, Phase, Run, Status, check_legal, evolve
+from tests.ledger.samples import SAMPLES
 from tests.ledger.stories import (
     CAPTURED,
     COMPLETED,
@@ -64,7 +65,7 @@ GOES_ON_ENDING: list[type[Event]] = [
     e.CommandOutcomeFound,
 ]
 TABLE: dict[Phase, dict[type[Event], Phase]] = {
-    Phase.NEW: {e.RunOpened: Phase.OPEN},
+    Phase.NEW: {e.RunOpened: Phase.OPEN, e.LegacyEventImported: Phase.IMPORTED},
     Phase.OPEN: {
         e.CommandRequested: Phase.RUNNING,
         e.RunCompleted: Phase.ENDED,
@@ -85,6 +86,7 @@ TABLE: dict[Phase, dict[type[Event], Phase]] = {
         e.RunSealed: Phase.ENDED,
         **dict.fromkeys(GOES_ON_ENDING, Phase.ENDED),
     },
+    Phase.IMPORTED: {e.LegacyEventImported: Phase.IMPORTED},
 }
 IN_PHASE = {
     Phase.NEW: Run(),
@@ -92,6 +94,7 @@ IN_PHASE = {
     Phase.RUNNING: given_that(*READY, requested(1)),
     Phase.ENDING: given_that(*READY, CAPTURED),
     Phase.ENDED: given_that(*READY, COMPLETED),
+    Phase.IMPORTED: given_that(SAMPLES["legacy event imported"]),
 }
 of_every_phase = pytest.mark.parametrize("phase", Phase, ids=lambda phase: phase.value)
 
@@ -134,6 +137,7 @@ def test_what_is_illegal_raises_and_changes_nothing(phase: Phase) -> None:
         (Phase.RUNNING, "cannot do it in run T-1/R-1: command c1 has no recorded outcome yet"),
         (Phase.ENDING, "cannot do it in run T-1/R-1: it is being closed"),
         (Phase.ENDED, "cannot do it in run T-1/R-1: it has ended (succeeded)"),
+        (Phase.IMPORTED, "cannot do it in run T-1/R-1: it is an imported journal"),
     ],
 )
 def test_a_refusal_says_what_run_and_why(phase: Phase, message: str) -> None:
@@ -144,7 +148,7 @@ def test_a_refusal_says_what_run_and_why(phase: Phase, message: str) -> None:
     assert message == str(caught.value)
 
 
-@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.RUNNING, Phase.ENDING, Phase.ENDED])
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.NEW])
 def test_a_second_opening_is_illegal_whatever_has_happened(phase: Phase) -> None:
     """A run is opened once."""
     with pytest.raises(MoveIllegal):
@@ -167,7 +171,7 @@ def test_whatever_is_on_record_has_a_state(history: list[Event]) -> None:
     """`evolve` refuses nothing: any events in any order fold, and every question has an answer."""
     run = fold(history)
     assert len(history) - 1 == run.version
-    assert run.status in {"new", "open", "running", "succeeded", "failed", "cancelled", "abandoned"}
+    assert run.status in get_args(Status)
     assert run.cleanliness in {None, "clean", "kept", "leaked"}
     assert (run.phase is Phase.ENDED) == (run.cleanliness is not None)
 
