@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ledger.errors import GestaError
 from ledger.hands import Hands
 from ledger.journal import Journal
 from ledger.ledger import Ledger
 from ledger.outcomes import Unavailable
-from ledger.ports import Sandbox
+from ledger.ports import BlobStore, Files, Sandbox
 
 if TYPE_CHECKING:
     from adapters.home import Home
@@ -97,17 +98,33 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     from adapters.plain_directory import PlainDirectory
     from adapters.workspace_files import WorkspaceFiles
 
-    blobs = Blobs(home.blobs, rows=journal.store.blob_row)
+    blobs, files = Blobs(home.blobs, rows=journal.store.blob_row), WorkspaceFiles()
     return {
         "blobs": blobs,
         "git": GitWorkspace(),
         "plain": PlainDirectory(home.path),
-        "files": WorkspaceFiles(),
+        "files": files,
         "locks": FlockRunLock(home.locks),
         "redactor": make_redactor,
         "sandboxes": lambda kind: make_sandbox(kind, environment),
         "workspaces": home.workspaces,
+        "ended": lambda stream: _write_journal(journal, blobs, files, home.workspaces, stream),
     }
+
+
+def _write_journal(
+    journal: Journal, blobs: BlobStore, files: Files, workspaces: Path, stream: str
+) -> None:
+    from adapters.legacy_journal_file import write_legacy_journal
+
+    try:
+        write_legacy_journal(journal, blobs, files, workspaces, stream)
+    except Exception as error:
+        # Whatever it was: the run is on record, and the file can be written again.
+        import logging
+
+        name = "" if isinstance(error, GestaError) else f"{type(error).__name__}: "
+        logging.getLogger("gesta").warning("gesta: no journal of run %s: %s%s", stream, name, error)
 
 
 def _load_rules(home: Home, environment: Mapping[str, str], profile: str | None) -> Rules:

@@ -68,6 +68,7 @@ def close_run(session: Session, wanted: CloseRun) -> None:
         raise trouble
     session.record(lambda run: _complete(run, cleanups, wanted))
     seal_run(session)
+    session.hands.ended(session.stream)
     session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
 
 

@@ -22,7 +22,8 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
 
     *redactor* makes one for a policy's patterns. *sandboxes* makes a sandbox of a kind, or says
     why there is none of that kind here; *environment* is the caller's own; *told* is what commands
-    within the ledger's reach are told of it, so that a `gesta` of theirs finds it.
+    within the ledger's reach are told of it, so that a `gesta` of theirs finds it. *ended* is
+    called with the stream of a run that has ended and been sealed; it never raises.
     """
 
     journal: Journal
@@ -40,6 +41,7 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     workspaces: Path
     home_id: str
     uid: int
+    ended: Callable[[str], None] = lambda stream: None
 
     def workspace(self, kind: str) -> Workspace:
         """Return the hand that makes and removes workspaces of this *kind*."""

@@ -49,7 +49,9 @@ def test_two_hundred_runs_at_once_are_all_recorded_and_leave_nothing(
         states = [ledger.state(stream) for stream in runs]
         assert ledger.journal.store.tree_head().size == len(records)
     assert 1 == len(worktrees.splitlines())
-    assert [] == list((home / "workspaces").iterdir())
+    left = [path for path in (home / "workspaces").rglob("*") if not path.is_dir()]
+    assert {"events.jsonl"} == {path.name for path in left}
+    assert PROCESSES * RUNS == len(left)
     assert list(range(len(records))) == [record.position for record in records]
     assert PROCESSES * RUNS == len(set(runs))
     assert {("succeeded", "clean", 1)} == {(s.status, s.cleanliness, s.patches) for s in states}
