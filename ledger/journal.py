@@ -106,6 +106,11 @@ class Journal(Application[str]):
         found: Any = self.repository.get(stream, version=through, projector_func=_project)
         return cast("Run", found)
 
+    def first(self, stream: str) -> Recorded | None:
+        """Return a stream's first event, or `None` if there is none."""
+        rows = self.store.stream_rows(stream, through=0)
+        return decode(rows[0]) if rows else None
+
     def last(self, stream: str) -> Recorded | None:
         """Return a stream's last event, or `None` if there is none."""
         found = self.recorder.select_events(stream, desc=True, limit=1)

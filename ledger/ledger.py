@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ledger.active_run import ActiveRun, ending_for
 from ledger.closing import settle
 from ledger.errors import MoveIllegal, RunAmbiguous, RunBusy, RunNotFound, StoreError
-from ledger.events import RunOpened
+from ledger.events import LegacyEventImported, RunOpened
 from ledger.ids import named_stream
 from ledger.opening import OpenRun, name_run, open_run
 from ledger.overrides import NOTHING, Overrides
@@ -160,12 +160,13 @@ class Ledger:
             return newest[0].stream
         task, _, run = words.rpartition("/")
         for stream in self._likely(task, run):
-            phase = self.journal.load(stream).phase
-            if phase is Phase.IMPORTED and not imported:
+            # What came after it may be of a type that is not known here, and is no matter.
+            first = self.journal.first(stream)
+            if first and isinstance(first.event, LegacyEventImported) and not imported:
                 raise RunNotFound(
                     f"cannot find run {words}: it is an imported journal; see `gesta audit {words}`"
                 )
-            if phase is not Phase.NEW:
+            if first and isinstance(first.event, LegacyEventImported | RunOpened):
                 return stream
         found = list(self._named(task, run))
         if not found:
@@ -234,10 +235,9 @@ class Ledger:
 
     def _likely(self, task: str, run: str) -> Iterator[str]:
         """Yield the streams that a run of these words may have, without a look at the others."""
-        ledger_id = self.journal.store.ledger_id
         if task:
-            yield named_stream(ledger_id, task, run)
-        elif len(run) == len(ledger_id) and run != ledger_id:
+            yield named_stream(self.journal.store.ledger_id, task, run)
+        elif len(run) == len(self.journal.store.ledger_id):
             yield run
 
     @contextlib.contextmanager

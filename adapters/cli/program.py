@@ -35,6 +35,7 @@ _COMMANDS = {
     "output": ("output", "Print what a command printed."),
     "diff": ("patches", "Print what a run changed, as a patch."),
     "apply": ("patches", "Put what a run changed on the checkout."),
+    "export": ("exporting", "Export the events themselves, for other tools."),
     "import": ("importing", "Take over a journal of the system that gesta replaces."),
     "policy": ("policy", "Check, show and begin policy profiles."),
     "doctor": ("doctor", "Say what works on this machine."),

@@ -51,7 +51,7 @@ def print_csv(
     if header:
         writer.writerow(kind.__struct_fields__)
     for row in rows:
-        writer.writerow([_guarded(cell) for cell in _cells(row)])
+        writer.writerow([no_formula(cell) for cell in _cells(row)])
 
 
 def _print_table(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> None:
@@ -75,7 +75,8 @@ def _cells(row: msgspec.Struct) -> Iterator[str]:
             yield msgspec.json.encode(value).decode()
 
 
-def _guarded(cell: str) -> str:
+def no_formula(cell: str) -> str:
+    """Return *cell* with a `'` before it where a spreadsheet would compute it."""
     return f"'{cell}" if cell.startswith(_FORMULA) and not _is_number(cell) else cell
 
 
