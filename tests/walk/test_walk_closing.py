@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from ledger import events as e
@@ -178,3 +179,16 @@ def test_a_run_that_was_closed_inside_its_block_stays_closed(world: World) -> No
     with ledger.run() as run:
         run.close("succeeded")
     assert 1 == world.kinds(run.stream).count("RunCompleted")
+
+
+def test_whoever_wants_to_know_is_told_when_a_run_has_ended(world: World) -> None:
+    """Once, when everything that belongs to the end is on record."""
+    told: list[list[str]] = []
+    hands = world.ledger.hands
+    world.ledger.hands = msgspec.structs.replace(
+        hands, ended=lambda stream: told.append(world.kinds(stream)[-1:])
+    )
+    with world.ledger.run() as run:
+        run.execute(["echo"])
+        assert [] == told
+    assert [["RunSealed"]] == told
