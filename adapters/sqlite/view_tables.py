@@ -117,10 +117,12 @@ def match(texts: Iterable[str], column: str | None = None) -> str:
 
 
 def _phrase(text: str) -> str:
-    if not any(map(str.isalnum, text)):
+    # A quotation mark would end the phrase, and a NUL the whole query.
+    words = text.translate({ord('"'): " ", 0: " "})
+    if not any(map(str.isalnum, words)):
         # An empty phrase is in no row.
         return '""'
-    return f'"{text.replace(chr(34), " ")}"{"*" if text.rstrip().endswith("*") else ""}'
+    return f'"{words}"{"*" if words.rstrip().endswith("*") else ""}'
 
 
 def _definition(column: Column) -> str:

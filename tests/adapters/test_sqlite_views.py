@@ -13,7 +13,7 @@ from adapters.sqlite_views import SQLiteViews
 from projections.projection import Projection
 from projections.rows import Rows
 from projections.views import Standing, Tables
-from tests.contracts.tables_contract import Searched, TablesContract
+from tests.contracts.tables_contract import Searched, TablesContract, numbers
 from tests.contracts.views_contract import ViewsContract
 from tests.projections.projections import WORDS, Word, Words
 
@@ -92,8 +92,7 @@ class TestSQLiteTablesBuiltInOneGo(TablesContract):
 
 def found(views: SQLiteViews, text: str) -> list[int]:
     """Return the numbers of the rows that hold *text*."""
-    statement, parameters = views.matching(WORDS, text)
-    return sorted(number for (number,) in views.select(statement, parameters))
+    return numbers(views, [text])
 
 
 def test_words_go_with_their_row(views: SQLiteViews) -> None:

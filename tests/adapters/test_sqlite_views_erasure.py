@@ -20,6 +20,7 @@ from ledger.recorded import Recorded
 from ledger.store import Row
 from projections.built_in import BUILT_IN
 from projections.checking import digests
+from projections.criteria import Criteria
 from projections.engine import Engine
 from projections.projection import Projection, Table, on
 from projections.rows import Rows
@@ -224,8 +225,8 @@ def test_the_others_words_are_still_found(views: SQLiteViews) -> None:
     table = next(one for one in BUILT_IN if one.name == "audit_trail").tables[0]
 
     def count(word: str) -> int:
-        statement, parameters = views.matching(table, word)
-        return len(views.select(statement, parameters))
+        criteria = Criteria(table).found(views.matching(table, [word]), by="position")
+        return len(criteria.read(views, order="t.position"))
 
     others = count("plain3")
     assert count(WORD) == others

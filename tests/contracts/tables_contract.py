@@ -34,14 +34,19 @@ TEXTS = (
 )
 
 
+def numbers(tables: Tables, texts: Sequence[str], column: str | None = None) -> list[int]:
+    """Return the numbers of the rows that hold all of *texts*, in order."""
+    criteria = Criteria(WORDS).found(tables.matching(WORDS, texts, column), by="number")
+    return [row.number for row in criteria.read(tables, order="t.number")]
+
+
 class TablesContract:
     """The rules of `projections.views.Tables`."""
 
     def find(self, searched: Searched, text: str, column: str | None = None) -> list[int]:
         """Return the numbers of the rows that hold *text*."""
         tables = searched(TEXTS)
-        rows = Criteria(WORDS).matching(tables, text, column).read(tables, order="number")
-        return [row.number for row in rows]
+        return numbers(tables, [text], column)
 
     def test_a_query_in_sql_is_answered_with_its_parameters(self, searched: Searched) -> None:
         """Every row is a tuple of plain values."""
@@ -53,33 +58,54 @@ class TablesContract:
     def test_what_is_no_text_is_in_no_row_and_no_error(self, searched: Searched) -> None:
         """A command line hands over any bytes at all."""
         tables = searched(TEXTS)
-        assert [] == Criteria(WORDS).equal(note="ada\udcff").read(tables, order="number")
+        assert [] == Criteria(WORDS).equal(note="ada\udcff").read(tables, order="t.number")
 
     @pytest.mark.parametrize(
         ("text", "found"),
         [
             ("pytest", [0]),
             ("PyTest", [0]),
-            ("pytes", [0]),
+            ("pytes", []),
+            ("pytes*", [0]),
             ("ytest", []),
             ("requested", [0, 1]),
             ("c1 requested", [0]),
             ("requested c1", []),
             ("requested pytest", [0]),
-            ("requested: pytest -q tests/un", [0]),
+            ("requested: pytest -q tests/un*", [0]),
             ("rm -rf", [1]),
             ("out of memory", [4]),
             ("memory, out", [5]),
             ("42", [3]),
-            ("4", [3]),
-            ("日本", [6]),
+            ("4", []),
+            ("4*", [3]),
+            ("日本", []),
+            ("日本*", [6]),
         ],
     )
     def test_words_are_found_one_after_the_other(
         self, searched: Searched, text: str, found: list[int]
     ) -> None:
-        """Whatever stands between them and whatever their case; the last may go on."""
+        """Whatever stands between them and whatever their case; the last may go on, with a star."""
         assert found == self.find(searched, text)
+
+    def test_all_of_several_texts_are_in_the_row(self, searched: Searched) -> None:
+        """In any order, and whichever columns they are in."""
+        tables = searched(TEXTS)
+        assert [0] == numbers(tables, ["ada", "c1 requested"])
+        assert [] == numbers(tables, ["ada", "c2 requested"])
+        assert [4, 5] == numbers(tables, ["memory", "ada"])
+        assert [] == numbers(tables, ["memory", ""])
+
+    def test_what_is_found_is_narrowed_and_turned_round(self, searched: Searched) -> None:
+        """Other conditions and ranges of numbers count too; the newest can come first."""
+        tables = searched(TEXTS)
+        search = tables.matching(WORDS, ["ada"])
+        criteria = Criteria(WORDS).found(search, by="number").numbered("number", 1, 4)
+        assert [4] == [row.number for row in criteria.read(tables, order="t.number")]
+        newest = Criteria(WORDS).found(search, by="number")
+        rows = newest.read(tables, order="t.number DESC", limit=2)
+        assert [5, 4] == [row.number for row in rows]
 
     @pytest.mark.parametrize("text", ["creme", "Crème", "CRÈME", "cre\u0300me"])
     def test_diacritics_make_no_difference(self, searched: Searched, text: str) -> None:
