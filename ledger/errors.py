@@ -28,7 +28,9 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
     │   └── IsolationRefused    no permitted sandbox could be had; a FallbackRefused is on record
     ├── FileRefused             outside the workspace, or protected; a FileDenied is on record
     ├── WorkspaceError          git or the file system could not do it
-    └── BlobMissing
+    ├── BlobMissing
+    ├── KeyRefused              a signing key is missing, broken, or not ours alone
+    └── ProofInvalid            a note, key or proof is not of its form, or does not prove it
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ __all__ = [
     "InputInvalid",
     "IsolationRefused",
     "JobInvalid",
+    "KeyRefused",
     "MoveIllegal",
     "PolicyInvalid",
     "PolicyKeysInvalid",
+    "ProofInvalid",
     "RunAmbiguous",
     "RunBusy",
     "RunError",
@@ -164,3 +168,11 @@ class WorkspaceError(GestaError):
 
 class BlobMissing(GestaError):
     """A blob that an event names is not in the blob store."""
+
+
+class KeyRefused(GestaError):
+    """A signing key is missing or broken, or others may read it."""
+
+
+class ProofInvalid(GestaError):
+    """A note, a key or a proof is not of its form, or does not prove what it should."""

@@ -1,0 +1,105 @@
+"""The file that holds a ledger's signing keys, one a line, the newest first.
+
+Rule 1: it is made whole or not at all, at first use, by exactly one of many processes.
+Rule 2: it is closed to everybody else. One that others may read is not used: they may have.
+Rule 3: all keys in it sign. While a key is being replaced that is the new one and the old.
+Rule 4: what it holds is looked up again for every signature (a stat of the file), so that no
+process goes on signing with keys that another has replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapters.durable import sync_directory
+from adapters.ed25519_signer import Ed25519Signer, make_signer, parse_signer
+from ledger.errors import KeyRefused
+
+
+class KeyFile:
+    """The signing keys at *path*, all of the name *name*."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self._seen: tuple[int, ...] = ()
+        self._signers: tuple[Ed25519Signer, ...] = ()
+
+    def signers(self) -> Sequence[Ed25519Signer]:
+        """
+        Return who signs, the newest key first.
+
+        Raises `KeyRefused` if there is no file, if others may read it, or if it is damaged.
+        """
+        try:
+            found = os.lstat(self.path)
+        except OSError as error:
+            raise KeyRefused(f"cannot sign: key file {self.path}: {error.strerror}") from error
+        seen = (found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode, found.st_uid)
+        if seen != self._seen:
+            self._check(found)
+            self._signers, self._seen = self._read(), seen
+        return self._signers
+
+    def exists(self) -> bool:
+        """Say whether the file is there."""
+        return os.path.lexists(self.path)
+
+    def ensure(self) -> None:
+        """Make the file with a new key, if it is not there; raises `KeyRefused`."""
+        if not self.exists():
+            self._write([make_signer(self.name)], over=False)
+
+    def replace(self, signers: Sequence[Ed25519Signer]) -> None:
+        """Put *signers* in place of those that are there; raises `KeyRefused`."""
+        self._write(signers, over=True)
+
+    def _check(self, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise KeyRefused(f"cannot use key file {self.path}: it is not a regular file")
+        if found.st_uid != os.geteuid():
+            raise KeyRefused(f"cannot use key file {self.path}: it belongs to another user")
+        if found.st_mode & 0o077:
+            raise KeyRefused(
+                f"cannot use key file {self.path}: others may read it (mode "
+                f"{found.st_mode & 0o777:04o}); chmod 600 it, and `gesta key rotate` if they did"
+            )
+
+    def _read(self) -> tuple[Ed25519Signer, ...]:
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeyRefused(f"cannot read key file {self.path}: {error}") from error
+        signers = tuple(parse_signer(line) for line in lines)
+        if not signers or any(one.key.name != self.name for one in signers):
+            raise KeyRefused(f"cannot use key file {self.path}: it holds no key of {self.name}")
+        return signers
+
+    def _write(self, signers: Sequence[Ed25519Signer], *, over: bool) -> None:
+        draft = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
+        text = "".join(f"{one.text()}\n" for one in signers)
+        try:
+            with contextlib.suppress(FileExistsError):
+                self.path.parent.mkdir(mode=0o700)
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if over:
+                    os.rename(draft, self.path)
+                else:
+                    # A link is made whole or not at all, and never over another one (link(2)).
+                    with contextlib.suppress(FileExistsError):
+                        os.link(draft, self.path)
+                sync_directory(self.path.parent)
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise KeyRefused(f"cannot make key file {self.path}: {error.strerror}") from error
