@@ -18,7 +18,10 @@ from pathlib import Path
 
 from adapters.durable import sync_directory
 from adapters.ed25519_signer import Ed25519Signer, make_signer, parse_signer
+from ledger.checkpoint import sign_head
 from ledger.errors import KeyRefused
+from ledger.merkle import TreeHead
+from ledger.note import format_vkey
 
 
 class KeyFile:
@@ -39,12 +42,24 @@ class KeyFile:
         try:
             found = os.lstat(self.path)
         except OSError as error:
-            raise KeyRefused(f"cannot sign: key file {self.path}: {error.strerror}") from error
+            raise KeyRefused(
+                f"cannot sign the log: key file {self.path}: {error.strerror}; put it back, or "
+                "`gesta key rotate --lost` begins with another key"
+            ) from error
         seen = (found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode, found.st_uid)
         if seen != self._seen:
             self._check(found)
             self._signers, self._seen = self._read(), seen
         return self._signers
+
+    def sign(self, head: TreeHead) -> bytes:
+        """Return the checkpoint of *head*, signed by all keys; raises `KeyRefused`."""
+        return sign_head(head, self.name, self.signers())
+
+    def make(self) -> str:
+        """Make the file if it is not there, and return the newest key as a vkey."""
+        self.ensure()
+        return format_vkey(self.signers()[0].key)
 
     def exists(self) -> bool:
         """Say whether the file is there."""

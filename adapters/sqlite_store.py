@@ -11,37 +11,34 @@ The environment that configures it: `PERSISTENCE_MODULE=adapters.sqlite_store`, 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-from uuid import UUID
 
 from eventsourcing import sqlite
-from eventsourcing.persistence import Notification, NotSupportedError, StoredEvent
+from eventsourcing.persistence import NotSupportedError, StoredEvent
 from eventsourcing.utils import Environment
 
 from adapters.forks import ForkAware, watch_forks
 from adapters.sqlite.append import Batch, append_failure, read_head
 from adapters.sqlite.connections import SYNCHRONOUS, SQLiteConnections
+from adapters.sqlite.library_reads import LibraryReads
 from adapters.sqlite.schema import check_schema, describe_failure, ensure_database
+from adapters.sqlite.snapshot import SCANNED, SQLiteSnapshot
 from adapters.sqlite.write_lock import WriteLock
 from adapters.sqlite.write_queue import WriteQueue
-from ledger.errors import StoreUnavailable
+from ledger.errors import GestaError, StoreUnavailable
 from ledger.merkle import TreeHead
 from ledger.outcomes import Blob
-from ledger.store import PrivatePart, Row
+from ledger.store import PrivatePart, Row, SignHead
 
 if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
 
-_ROWS = (
-    "SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.leaf,"
-    " p.salt, p.body FROM stored_events e LEFT JOIN private p ON p.position = e.position"
-)
 
-
-class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
+class SQLiteStore(LibraryReads, ForkAware):
     """
     The ledger in the database that *datastore* names; it satisfies `ledger.store.Store`.
 
@@ -57,11 +54,12 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
         self.connections = SQLiteConnections(path, synchronous)
         self._turn = WriteLock(path.with_name(f"{path.name}.lock"))
         self._queue: WriteQueue[Batch, Sequence[int]] = WriteQueue(self._turn, self._write)
+        self._sign: SignHead | None = None
         watch_forks(self)
         ensure_database(path, self._turn, create=create)
         try:
             with self.connections.reading() as connection:
-                self._ledger_id = check_schema(connection, path)
+                self._ledger_id, self._origin = check_schema(connection, path)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot open {path}: {describe_failure(error)}") from error
         except BaseException:
@@ -73,6 +71,15 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
         """The UUID of this ledger, made with the store and kept for ever."""
         return self._ledger_id
 
+    @property
+    def origin(self) -> str:
+        """The name of its log: see `ledger.store.Store`."""
+        return self._origin
+
+    def sign_with(self, sign: SignHead) -> None:
+        """Have every later append sign its head with *sign*."""
+        self._sign = sign
+
     def create_table(self) -> None:
         """Do nothing: the tables came with the database."""
 
@@ -83,6 +90,7 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
         leaves: Sequence[bytes],
         private: Sequence[PrivatePart | None],
         blobs: Sequence[Blob] = (),
+        keep_head: bool = False,
     ) -> Sequence[int]:
         """
         Append events of one stream and return their positions: see `ledger.store.Store`.
@@ -91,7 +99,7 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
         """
         if not stored_events:
             return ()
-        batch = Batch(stored_events, leaves, private, blobs)
+        batch = Batch(stored_events, leaves, private, blobs, keep_head)
         try:
             return self._queue.submit(batch)
         except OSError as error:
@@ -99,7 +107,10 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
 
     def _write(self, batches: Sequence[Batch]) -> list[Sequence[int] | Exception]:
         try:
-            return self.connections.writer().append(batches)
+            return self.connections.writer().append(batches, self._sign)
+        except GestaError as error:
+            # Nobody can sign. Nothing was appended, and the connection is as it was.
+            return [error for _ in batches]
         except sqlite3.Error as error:
             self.connections.drop_writer()
             return [append_failure(error) for _ in batches]
@@ -111,7 +122,7 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
         self, stream: str, *, after: int = -1, through: int | None = None
     ) -> Sequence[Row]:
         """Return a stream's rows in order, those with a version above *after*, up to *through*."""
-        statement = f"{_ROWS} WHERE e.originator_id = ? AND e.originator_version > ?"
+        statement = f"{SCANNED} WHERE e.originator_id = ? AND e.originator_version > ?"
         parameters: list[Any] = [stream, after]
         if through is not None:
             statement += " AND e.originator_version <= ?"
@@ -128,7 +139,7 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
         newest_first: bool = False,
     ) -> Sequence[Row]:
         """Return at most *limit* rows of the whole log with a position above *after*, in order."""
-        statement = f"{_ROWS} WHERE e.position > ?"
+        statement = f"{SCANNED} WHERE e.position > ?"
         if topics:
             statement += f" AND e.topic IN ({','.join('?' * len(topics))})"
         statement += f" ORDER BY e.position {'DESC' if newest_first else 'ASC'} LIMIT ?"
@@ -144,60 +155,46 @@ class SQLiteStore(sqlite.SQLiteApplicationRecorder, ForkAware):
         """Return the tree's head as of now."""
         return read_head(*self.connections.read("SELECT size, edge FROM tree")[0])
 
-    def select_events(
-        self,
-        originator_id: UUID | str,
-        *,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[StoredEvent]:
-        """Return a stream's events as the library has them; its repository reads so."""
-        statement = (
-            "SELECT originator_id, originator_version, topic, state FROM stored_events"
-            " WHERE originator_id = ? AND originator_version > ?"
-        )
-        parameters: list[Any] = [str(originator_id), -1 if gt is None else gt]
-        if lte is not None:
-            statement += " AND originator_version <= ?"
-            parameters.append(lte)
-        statement += f" ORDER BY originator_version {'DESC' if desc else 'ASC'}"
-        if limit is not None:
-            statement += " LIMIT ?"
-            parameters.append(limit)
-        return [StoredEvent(*row) for row in self.connections.read(statement, parameters)]
+    def head_note(self) -> bytes:
+        """Return the note of the tree's head, empty if nobody signed it."""
+        return bytes(self.connections.read("SELECT note FROM tree")[0][0])
 
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        """Return events under the library's notification ids: the position and one."""
-        statement = (
-            "SELECT originator_id, originator_version, topic, state, position + 1"
-            " FROM stored_events WHERE position >= ?"
-        )
-        first = 0 if start is None else start - 1 if inclusive_of_start else start
-        parameters: list[Any] = [first]
-        if stop is not None:
-            statement += " AND position < ?"
-            parameters.append(stop)
-        if topics:
-            statement += f" AND topic IN ({','.join('?' * len(topics))})"
-            parameters += topics
-        statement += " ORDER BY position LIMIT ?"
-        found = self.connections.read(statement, [*parameters, limit])
-        return [Notification(*row) for row in found]
+    def checkpoint(self, size: int) -> bytes | None:
+        """Return the kept note of the log of *size* leaves, or `None`."""
+        rows = self.connections.read("SELECT note FROM checkpoints WHERE size = ?", (size,))
+        return bytes(rows[0][0]) if rows else None
 
-    def max_notification_id(self) -> int | None:  # type: ignore[override]  # as its superclass's
-        """Return the last event's notification id, or `None` if there is no event."""
-        found = self.connections.read("SELECT max(position) + 1 FROM stored_events")[0][0]
-        return None if found is None else int(found)
+    def newest_checkpoint(self) -> tuple[int, bytes] | None:
+        """Return the kept note of the largest size with this, or `None` if none is kept."""
+        statement = "SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1"
+        rows = self.connections.read(statement)
+        return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+
+    def keep_checkpoint(self, size: int, note: bytes, *, instead_of: bytes | None) -> bool:
+        """Keep a note as the one of *size*, if what is kept there still is *instead_of*."""
+        try:
+            with self._queue.alone():
+                return self.connections.writer().keep(size, note, instead_of)
+        except sqlite3.Error as error:
+            self.connections.drop_writer()
+            raise StoreUnavailable(
+                f"cannot keep a checkpoint: {describe_failure(error)}"
+            ) from error
+        except OSError as error:
+            raise StoreUnavailable(f"cannot keep a checkpoint: {error}") from error
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[SQLiteSnapshot]:
+        """Lend everything as of now; raises `StoreUnavailable`."""
+        try:
+            with self.connections.reading() as connection:
+                connection.execute("BEGIN")
+                try:
+                    yield SQLiteSnapshot(connection)
+                finally:
+                    connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"cannot read the ledger: {describe_failure(error)}") from error
 
     def close(self) -> None:
         """Let go of every connection; what is being written or read is finished first."""

@@ -21,6 +21,7 @@ from ledger.ports import BlobStore, Files, Sandbox
 if TYPE_CHECKING:
     from adapters.home import Home
     from adapters.reader import Reader
+    from adapters.key_file import KeyFile
     from ledger.redaction import Redactor
     from ledger.rules import Rules
 
@@ -53,12 +54,14 @@ def open_ledger(
         },
         clock=clock,
         randomness=randomness,
+        sign=lambda origin: key_file(ours, origin).sign,
     )
-    identity = home_id(ours)
-    journal.create_ledger(identity, provenance(None, surroundings, randomness))
+    identity, keys = home_id(ours), key_file(ours, journal.store.origin)
+    journal.create_ledger(identity, provenance(None, surroundings, randomness), keys.make)
     return Ledger(
         Hands(
             journal=journal,
+            keys=keys,
             clock=clock,
             randomness=randomness,
             environment=surroundings,
@@ -89,6 +92,14 @@ def _open_reader(journal: Journal, path: Path) -> Reader:
 def _named(journal: Journal, home: Home, task: str, run: str) -> list[tuple[str, str]]:
     with _open_reader(journal, home.views) as reader:
         return list(reader.named(task, run))
+
+
+def key_file(home: Home, origin: str) -> KeyFile:
+    """Return the keys of the log of this *origin*, in a home; nothing is read or made."""
+    from adapters.key_file import KeyFile
+
+    name = origin.removeprefix("gesta/").replace("/", ".")
+    return KeyFile(home.keys / f"{name}.key", origin)
 
 
 def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
     ├── HomeRefused             the ledger's home is not safe to use
     ├── StoreError
     │   ├── StoreUnavailable    it cannot be read or written now
+    │   ├── KeyRefused          its signing key is missing, broken, or not ours alone
     │   ├── StoreUnknown        it was written by a newer version, or not by us
     │   ├── VersionConflict     another writer was first
     │   └── EventUnknown        an event type that this version does not know
@@ -29,7 +30,6 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
     ├── FileRefused             outside the workspace, or protected; a FileDenied is on record
     ├── WorkspaceError          git or the file system could not do it
     ├── BlobMissing
-    ├── KeyRefused              a signing key is missing, broken, or not ours alone
     └── ProofInvalid            a note, key or proof is not of its form, or does not prove it
 """
 
@@ -106,6 +106,10 @@ class StoreUnavailable(StoreError):
     """The event store cannot be read or written now."""
 
 
+class KeyRefused(StoreError):
+    """The key that signs the log is missing or broken, or others may read it."""
+
+
 class StoreUnknown(StoreError):
     """The event store is newer than we are, or holds objects that we did not make."""
 
@@ -168,10 +172,6 @@ class WorkspaceError(GestaError):
 
 class BlobMissing(GestaError):
     """A blob that an event names is not in the blob store."""
-
-
-class KeyRefused(GestaError):
-    """A signing key is missing or broken, or others may read it."""
 
 
 class ProofInvalid(GestaError):

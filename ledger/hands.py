@@ -14,6 +14,7 @@ from ledger.journal import Journal
 from ledger.outcomes import Unavailable
 from ledger.ports import BlobStore, Clock, Files, Randomness, RunLock, Sandbox, Workspace
 from ledger.redaction import Redactor
+from ledger.signing import LogKeys
 
 
 class Hands(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,7 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     journal: Journal
+    keys: LogKeys
     blobs: BlobStore
     git: Workspace
     plain: Workspace

@@ -19,19 +19,24 @@ from eventsourcing.utils import Environment
 from ledger import merkle
 from ledger.codec import decode, decode_facts, encode
 from ledger.errors import StoreUnavailable, VersionConflict
-from ledger.events import Event, LedgerCreated
+from ledger.events import Event, KeyChanged, LedgerCreated, RunSealed
 from ledger.recorded import Provenance, Recorded, Said
 from ledger.replay import fold
 from ledger.run import Run
 from ledger.store import Row, Store, TreeHead
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from eventsourcing.utils import EnvType
 
     from ledger.outcomes import Blob
     from ledger.ports import Clock, Randomness
+    from ledger.store import SignHead
 
 _PAGE = 1000
+# With these the signed head is kept as a checkpoint: at a run's end, and where keys change.
+_KEPT = (RunSealed, KeyChanged)
 
 
 class _FactsMapper(Mapper[str]):
@@ -49,16 +54,25 @@ class Journal(Application[str]):
     Every stream of one ledger.
 
     *environment* configures the store, as `eventsourcing` has it (PERSISTENCE_MODULE and the
-    module's own keys); the process's own environment is not consulted.
+    module's own keys); the process's own environment is not consulted. *sign* returns, for the
+    log's origin, what signs its heads.
     """
 
     name = "gesta"
 
-    def __init__(self, environment: EnvType, *, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self,
+        environment: EnvType,
+        *,
+        clock: Clock,
+        randomness: Randomness,
+        sign: Callable[[str], SignHead],
+    ) -> None:
         super().__init__(environment)
         self._clock = clock
         self._randomness = randomness
         self.store = cast("Store", self.recorder)
+        self.store.sign_with(sign(self.store.origin))
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
         """Return *env* alone: a variable meant for another application must not reach ours."""
@@ -81,7 +95,7 @@ class Journal(Application[str]):
         Record events of one stream, all or none, and return them as recorded.
 
         *expected* is the version of the stream's last event, -1 for a new stream. *blobs* are
-        those that the events name. Raises `VersionConflict`, `StoreUnavailable`.
+        those that the events name. Raises `VersionConflict`, `StoreUnavailable`, `KeyRefused`.
         """
         rows = [
             self._row(stream, expected + 1 + offset, one, who) for offset, one in enumerate(said)
@@ -93,6 +107,7 @@ class Journal(Application[str]):
                 leaves=[row.leaf for row in rows],
                 private=[row.private for row in rows],
                 blobs=blobs,
+                keep_head=any(isinstance(one.event, _KEPT) for one in said),
             )
         except IntegrityError as error:
             return self._own_or_conflict(stream, rows, error)
@@ -140,16 +155,32 @@ class Journal(Application[str]):
         head = merkle.extend(TreeHead(0, ()), leaves)
         return len(leaves), merkle.root(head), self.store.tree_head().size
 
-    def create_ledger(self, home: str, who: Provenance) -> None:
-        """Record that the ledger came to be, if that is not on record."""
+    def create_ledger(self, home: str, who: Provenance, make_key: Callable[[], str]) -> None:
+        """
+        Record that the ledger came to be, if that is not on record.
+
+        *make_key* is called then: it makes the key that signs the log, and returns its vkey.
+        """
         if self.store.tree_head().size:
             return
         ledger = self.store.ledger_id
-        created = Said(event=LedgerCreated(ledger=ledger, home=home), occurred=self._clock.now())
+        event = LedgerCreated(ledger=ledger, home=home, key=make_key())
         try:
-            self.append(ledger, -1, [created], who)
+            self.append(ledger, -1, [Said(event=event, occurred=self._clock.now())], who)
         except VersionConflict:
             # Another process that opened the new ledger was first; the event is on record.
+            return
+
+    def change_key(self, key: str, note: str | None, who: Provenance) -> None:
+        """Record that another *key* signs from now on; *note* is `ledger.keys.change_note`'s."""
+        ledger = self.store.ledger_id
+        said = [Said(event=KeyChanged(key=key, note=note), occurred=self._clock.now())]
+        while True:
+            last = list(self.store.stream_rows(ledger))[-1].version
+            try:
+                self.append(ledger, last, said, who)
+            except VersionConflict:
+                continue
             return
 
     def _row(self, stream: str, version: int, said: Said, who: Provenance) -> Row:

@@ -7,7 +7,7 @@ sees more of it than its public half.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -53,3 +53,18 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of the Ed25519 signature of *message*."""
+
+
+class LogKeys(Protocol):
+    """The keys that sign one log."""
+
+    @property
+    def name(self) -> str:
+        """The log's origin, which is the name of all of them."""
+
+    def signers(self) -> Sequence[Signer]:
+        """
+        Return who signs now: the log's key, and while it is being replaced the old one after it.
+
+        Raises `KeyRefused`.
+        """

@@ -6,11 +6,14 @@ Rule 2: positions are gap-free leaf indexes of the RFC 6962 tree, beginning at 0
 Rule 3: versions of a stream are gap-free, beginning at 0; of two writers at one version exactly
 one wins, the other gets `eventsourcing`'s `IntegrityError`.
 Rule 4: what was returned as appended is durable.
+Rule 5: the signed head changes with the tree, in the same transaction. A store knows no keys: it
+is handed a function that makes the note, and keeps what that returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
@@ -19,7 +22,14 @@ from eventsourcing.persistence import StoredEvent
 from ledger.merkle import TreeHead
 from ledger.outcomes import Blob
 
-__all__ = ["PrivatePart", "Row", "Store", "TreeHead"]
+__all__ = ["PrivatePart", "Row", "ScannedRow", "SignHead", "Snapshot", "Store", "TreeHead"]
+
+# Makes the note (a signed checkpoint) of a head.
+SignHead = Callable[[TreeHead], bytes]
+
+# A stored event as it is scanned, by the million: position, stream, version, topic, facts, leaf,
+# and the salt and the bytes of its private part, both `None` when that row is gone.
+ScannedRow = tuple[int, str, int, str, bytes, bytes, bytes | None, bytes | None]
 
 
 class PrivatePart(msgspec.Struct, frozen=True, gc=False):
@@ -41,12 +51,47 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     private: PrivatePart | None
 
 
+class Snapshot(Protocol):
+    """
+    Everything as of one moment, for whoever checks it; what is appended meanwhile is not in it.
+
+    It promises nothing of what it holds: rows are as they are found, whoever changed them.
+    """
+
+    def head(self) -> tuple[int, bytes, bytes]:
+        """Return the tree's size, its edge and the note of both, as they are stored."""
+
+    def rows(self, *, after: int = -1) -> Iterator[ScannedRow]:
+        """Yield every stored event with a position above *after*, in order."""
+
+    def leaves(self) -> Iterator[tuple[int, bytes]]:
+        """Yield position and leaf of every stored event, in order."""
+
+    def stream(self, stream: str) -> Iterator[ScannedRow]:
+        """Yield the stored events of one stream, in the order of their versions."""
+
+    def checkpoints(self, *, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield the kept notes of sizes above *after* with these, in order."""
+
+
 class Store(Protocol):
     """An application recorder that keeps the tree, the private parts and the small blobs."""
 
     @property
     def ledger_id(self) -> str:
         """The UUID of this ledger, made with the store and kept for ever."""
+
+    @property
+    def origin(self) -> str:
+        """
+        The name of its log, and of the key that signs it.
+
+        It derives from the ledger id. A ledger that was put back from an earlier copy of itself
+        gets another one: of two histories, each is a log of its own.
+        """
+
+    def sign_with(self, sign: SignHead) -> None:
+        """Have every later append sign its head with *sign*; what that raises fails the append."""
 
     def insert_events(
         self,
@@ -55,12 +100,14 @@ class Store(Protocol):
         leaves: Sequence[bytes],
         private: Sequence[PrivatePart | None],
         blobs: Sequence[Blob] = (),
+        keep_head: bool = False,
     ) -> Sequence[int]:
         """
         Append events of one stream and return their positions.
 
         *leaves* and *private* go with *stored_events* one to one. Of *blobs* those with a row
-        are stored; one that is already there is left as it is. Threads that call at the same
+        are stored; one that is already there is left as it is. With *keep_head* the note of the
+        head that covers them is kept as a checkpoint. Threads that call at the same
         time share a transaction; a conflict fails only its own caller.
         """
 
@@ -88,6 +135,25 @@ class Store(Protocol):
 
     def tree_head(self) -> TreeHead:
         """Return the tree's head as of now."""
+
+    def head_note(self) -> bytes:
+        """Return the note of the tree's head, empty if nobody signed it."""
+
+    def checkpoint(self, size: int) -> bytes | None:
+        """Return the kept note of the log of *size* leaves, or `None`."""
+
+    def newest_checkpoint(self) -> tuple[int, bytes] | None:
+        """Return the kept note of the largest size with this, or `None` if none is kept."""
+
+    def keep_checkpoint(self, size: int, note: bytes, *, instead_of: bytes | None) -> bool:
+        """
+        Keep a note as the one of *size*, if what is kept there still is *instead_of*.
+
+        Returns whether it was; then it is durable.
+        """
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Lend everything as of now; raises `StoreUnavailable`."""
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -25,7 +25,13 @@ def _startup_of_sandbox(facts: Facts) -> Facts:
     return {**facts, "startup_us": None}
 
 
+def _ledger_without_key(facts: Facts) -> Facts:
+    # Version 1 is from before logs were signed.
+    return {**facts, "key": None}
+
+
 STEPS: dict[str, tuple[str, Callable[[Facts], Facts]]] = {
+    "ledger.created.1": ("ledger.created.2", _ledger_without_key),
     "sandbox.created.1": ("sandbox.created.2", _persistence_of_sandbox),
     "sandbox.created.2": ("sandbox.created.3", _startup_of_sandbox),
 }

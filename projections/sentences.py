@@ -15,12 +15,12 @@ from typing import assert_never
 import msgspec
 
 from ledger import events as e
-from ledger.events import OsText, RunEvent
+from ledger.events import LedgerEvent, OsText, RunEvent
 from ledger.ostext import to_os
 
 MISSING = "(missing)"
 
-AnyEvent = RunEvent | e.LedgerCreated
+AnyEvent = RunEvent | LedgerEvent
 
 
 def sentence(event: AnyEvent) -> str:
@@ -54,13 +54,23 @@ def sentence(event: AnyEvent) -> str:
             return _of_closing(event)
         case e.LegacyEventImported():
             return _of_import(event)
+        case e.LedgerCreated() | e.KeyChanged():
+            return _of_ledger(event)
         case _:
             return _of_opening(event)
 
 
+def _of_ledger(event: LedgerEvent) -> str:
+    match event:
+        case e.LedgerCreated():
+            return f"ledger {event.ledger} created in home {event.home}"
+        case e.KeyChanged():
+            how = "the old key says so" if event.note else "the old key was lost"
+            return f"signing key changed to {event.key}; {how}"
+
+
 def _of_opening(
-    event: e.LedgerCreated
-    | e.RunOpened
+    event: e.RunOpened
     | e.WorktreeCreated
     | e.SandboxCreated
     | e.SandboxLost
@@ -68,8 +78,6 @@ def _of_opening(
     | e.FallbackRefused,
 ) -> str:
     match event:
-        case e.LedgerCreated():
-            return f"ledger {event.ledger} created in home {event.home}"
         case e.RunOpened():
             profile = _private(event, e.RunOpenedText, lambda text: text.rules.profile)
             flags = f", overriding {', '.join(event.overridden)}" if event.overridden else ""

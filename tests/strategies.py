@@ -23,6 +23,7 @@ from ledger.rules import RuleFacts
 S = TypeVar("S", bound=msgspec.Struct)
 
 RUN_EVENTS: tuple[type[Event], ...] = typing.get_args(e.RunEvent)
+LEDGER_EVENTS: tuple[type[Event], ...] = typing.get_args(e.LedgerEvent)
 LARGEST_INTEGER = 2**53 - 1
 
 words = st.text(max_size=8)

@@ -5,7 +5,10 @@ Rule 2: versions are checked under SQLite's write lock, so that of two writers o
 Rule 3: a batch that cannot be appended takes none of its group down with it; what fails the
 transaction fails them all.
 Rule 4: an append is a fixed number of statements: begin, look, one insert an event, one a private
-part and one a small blob, the tree, commit; in a group, two more a batch.
+part and one a small blob, the tree, commit; in a group, two more a batch; one more where the
+signed head is to be kept.
+Rule 5: the head is signed in the transaction that changes it. Nobody finds events that no
+signature covers, not even after a crash.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from adapters.sqlite.schema import describe_failure
 from ledger.errors import StoreUnavailable, StoreUnknown
 from ledger.merkle import TreeHead, extend, format_edge, parse_head
 from ledger.outcomes import Blob
-from ledger.store import PrivatePart
+from ledger.store import PrivatePart, SignHead
 
 # One look at the tree and at the stream's last version.
 _LOOK = (
@@ -31,7 +34,8 @@ _LOOK = (
 _EVENT = "INSERT INTO stored_events VALUES (?, ?, ?, ?, ?, ?)"
 _PRIVATE = "INSERT INTO private VALUES (?, ?, ?)"
 _BLOB = "INSERT INTO blobs VALUES (?, ?) ON CONFLICT DO NOTHING"
-_TREE = "UPDATE tree SET size = ?, edge = ?"
+_TREE = "UPDATE tree SET size = ?, edge = ?, note = ?"
+_KEEP = "INSERT OR REPLACE INTO checkpoints VALUES (?, ?)"
 # What says that these rows cannot be stored, and nothing about the transaction.
 _OF_ONE_BATCH = (
     sqlite3.IntegrityError,
@@ -42,12 +46,17 @@ _OF_ONE_BATCH = (
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one caller appends: consecutive *events* of one stream, and what goes with each."""
+    """
+    What one caller appends: consecutive *events* of one stream, and what goes with each.
+
+    With *keep_head* the signed head that covers them is kept for good.
+    """
 
     events: Sequence[StoredEvent]
     leaves: Sequence[bytes]
     private: Sequence[PrivatePart | None]
     blobs: Sequence[Blob]
+    keep_head: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.events)
@@ -71,20 +80,26 @@ class Appender:
         self._cursor = connection.cursor()
         self._size, self._edge, self._head = -1, b"", TreeHead(0, ())
 
-    def append(self, batches: Sequence[Batch]) -> list[Sequence[int] | Exception]:
+    def append(
+        self, batches: Sequence[Batch], sign: SignHead | None = None
+    ) -> list[Sequence[int] | Exception]:
         """
         Append *batches* in one transaction; return each one's positions, or why it was not.
 
-        Raises `sqlite3.Error` if the transaction failed. Then nothing of it is there, unless the
-        disk kept what it said it had not: whoever tries again finds that by its version.
+        *sign* makes the note of the new head, one for all of them; what it raises is raised, and
+        nothing is appended. Raises `sqlite3.Error` if the transaction failed. Then nothing of it
+        is there, unless the disk kept what it said it had not: whoever tries again finds that by
+        its version.
         """
         cursor = self._cursor
         cursor.execute("BEGIN IMMEDIATE")
         try:
             outcomes, head = self._append_all(batches)
             if head is not self._head:
-                edge = format_edge(head)
-                cursor.execute(_TREE, (head.size, edge))
+                edge, note = format_edge(head), sign(head) if sign else b""
+                cursor.execute(_TREE, (head.size, edge, note))
+                if note and any(batch.keep_head for batch in batches):
+                    cursor.execute(_KEEP, (head.size, note))
                 self._size, self._edge, self._head = head.size, edge, head
             cursor.execute("COMMIT")
         except BaseException:
@@ -94,6 +109,19 @@ class Appender:
                     self._connection.execute("ROLLBACK")
             raise
         return outcomes
+
+    def keep(self, size: int, note: bytes, instead_of: bytes | None) -> bool:
+        """
+        Keep a note as the checkpoint of *size*, if the one there still is *instead_of*.
+
+        Raises `sqlite3.Error`.
+        """
+        if instead_of is None:
+            statement, parameters = "INSERT INTO checkpoints VALUES (?, ?)", (size, note)
+            statement += " ON CONFLICT DO NOTHING"
+            return self._cursor.execute(statement, parameters).rowcount == 1
+        statement = "UPDATE checkpoints SET note = ? WHERE size = ? AND note = ?"
+        return self._cursor.execute(statement, (note, size, instead_of)).rowcount == 1
 
     def _append_all(
         self, batches: Sequence[Batch]

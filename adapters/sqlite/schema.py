@@ -45,7 +45,12 @@ ON stored_events (originator_id, originator_version)""",
     "tree": """CREATE TABLE tree (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     size INTEGER NOT NULL,
-    edge BLOB NOT NULL
+    edge BLOB NOT NULL,
+    note BLOB NOT NULL
+)""",
+    "checkpoints": """CREATE TABLE checkpoints (
+    size INTEGER PRIMARY KEY,
+    note BLOB NOT NULL
 )""",
     "blobs": """CREATE TABLE blobs (
     digest TEXT PRIMARY KEY,
@@ -53,7 +58,8 @@ ON stored_events (originator_id, originator_version)""",
 )""",
     "identity": """CREATE TABLE identity (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    ledger_id TEXT NOT NULL
+    ledger_id TEXT NOT NULL,
+    origin TEXT NOT NULL
 )""",
 }
 # The index that SQLite makes for a primary key that is not an integer has no text of its own.
@@ -99,9 +105,9 @@ def ensure_database(path: Path, turn: WriteLock, *, create: bool) -> None:
         raise StoreUnavailable(f"cannot create {path}: {error}") from error
 
 
-def check_schema(connection: sqlite3.Connection, path: Path) -> str:
+def check_schema(connection: sqlite3.Connection, path: Path) -> tuple[str, str]:
     """
-    Return the ledger id, if the database is a ledger that this version can use.
+    Return the ledger's id and its log's origin, if it is a ledger that this version can use.
 
     Raises `StoreUnknown` naming what is not ours, `StoreUnavailable` if it cannot be read.
     """
@@ -116,7 +122,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> str:
                 f"(store {version}, this is {STORE_VERSION})"
             )
         _check_objects(connection, path)
-        rows = connection.execute("SELECT ledger_id FROM identity").fetchall()
+        rows = connection.execute("SELECT ledger_id, origin FROM identity").fetchall()
         trees = connection.execute("SELECT count(*) FROM tree").fetchone()[0]
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(f"cannot open {path}: {describe_failure(error)}") from error
@@ -124,7 +130,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> str:
         raise StoreUnknown(f"cannot open {path}: {error}") from error
     if len(rows) != 1 or trees != 1:
         raise StoreUnknown(f"cannot open {path}: its identity or its tree is missing")
-    return str(rows[0][0])
+    return str(rows[0][0]), str(rows[0][1])
 
 
 def _check_objects(connection: sqlite3.Connection, path: Path) -> None:
@@ -179,8 +185,9 @@ def _fill(draft: Path) -> None:
         connection.execute(f"PRAGMA user_version = {STORE_VERSION}")
         for statement in _TABLES.values():
             connection.execute(statement)
-        connection.execute("INSERT INTO tree VALUES (1, 0, x'')")
-        connection.execute("INSERT INTO identity VALUES (1, ?)", (str(uuid.uuid4()),))
+        connection.execute("INSERT INTO tree VALUES (1, 0, x'', x'')")
+        ledger = str(uuid.uuid4())
+        connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (ledger, f"gesta/{ledger}"))
         connection.execute("COMMIT")
 
 

@@ -9,8 +9,9 @@ Rule 3: no caller is left waiting, however a writer ended. A job that nobody too
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
@@ -81,6 +82,12 @@ class WriteQueue(Generic[Job, Result]):
             raise ticket.outcome
         assert ticket.outcome is not None
         return ticket.outcome
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the turn to write, for what is no job; groups wait meanwhile."""
+        with self._writing, self._turn:
+            yield
 
     def pause(self) -> None:
         """Wait for the group that is being written, and let no other begin until `resume`."""

@@ -49,7 +49,7 @@ from ledger.events.files import (
     ProtectedText,
 )
 from ledger.events.importing import LegacyEventImported, LegacyText
-from ledger.events.ledger_stream import LedgerCreated
+from ledger.events.ledger_stream import KeyChanged, LedgerCreated
 from ledger.events.opening import (
     Attempt,
     Cause,
@@ -101,7 +101,9 @@ __all__ = [
     "FileWriteRequested",
     "FileWritten",
     "Form",
+    "KeyChanged",
     "LedgerCreated",
+    "LedgerEvent",
     "LegacyEventImported",
     "LegacyText",
     "MessageText",
@@ -164,3 +166,5 @@ RunEvent = (
     | RunSealed
     | LegacyEventImported
 )
+
+LedgerEvent = LedgerCreated | KeyChanged

@@ -20,7 +20,7 @@ from eventsourcing.utils import Environment
 from adapters.sqlite_store import Factory, SQLiteStore, open_store
 from ledger.errors import StoreUnavailable, StoreUnknown
 from ledger.store import Store
-from tests.contracts.store_contract import MakeStore, StoreContract, append, check_log
+from tests.contracts.store_contract import MakeStore, StoreContract, append, check_log, note_of
 
 ROOT = Path(__file__).parents[2]
 PREAMBLE = """
@@ -265,6 +265,23 @@ def test_one_append_is_a_fixed_number_of_statements(path: Path) -> None:
         assert 4 + 2 * 10 == len(seen)
 
 
+def test_a_signature_costs_no_statement(path: Path) -> None:
+    """It goes with the tree; only where the head is kept for good there is one more."""
+    with closing(open_store(path)) as store:
+        store.sign_with(note_of)
+        append(store, "a", 0)
+        store.close()
+        seen: list[str] = []
+        store.connections.trace = seen.append
+        append(store, "a", 1)
+        seen.clear()
+        append(store, "a", 2)
+        assert 6 == len(seen)
+        seen.clear()
+        append(store, "a", 3, keep_head=True)
+        assert 7 == len(seen)
+
+
 def test_each_read_is_one_statement(path: Path) -> None:
     """Rows come with their private parts in one statement."""
     with closing(open_store(path)) as store:
@@ -277,6 +294,9 @@ def test_each_read_is_one_statement(path: Path) -> None:
             lambda: store.stream_rows("a"),
             store.page,
             store.tree_head,
+            store.head_note,
+            store.newest_checkpoint,
+            lambda: store.checkpoint(1),
             lambda: store.blob_row("0" * 64),
             lambda: store.select_events("a"),
         ):

@@ -13,7 +13,8 @@ from hashlib import sha256
 import pytest
 from eventsourcing.persistence import ApplicationRecorder, IntegrityError, StoredEvent
 
-from ledger.merkle import TreeHead, event_leaf, extend
+from ledger.errors import KeyRefused
+from ledger.merkle import TreeHead, event_leaf, extend, format_edge, root
 from ledger.outcomes import Blob
 from ledger.store import PrivatePart, Row, Store
 
@@ -36,6 +37,7 @@ def append(
     topic: str = TOPIC,
     private: bytes | None = b"private",
     blobs: Sequence[Blob] = (),
+    keep_head: bool = False,
 ) -> list[int]:
     """Append *count* events to *stream* from version *first* on; return their positions."""
     versions = range(first, first + count)
@@ -44,7 +46,11 @@ def append(
     ]
     leaves = [event_leaf(stream, one.originator_version, topic, one.state) for one in events]
     part = None if private is None else PrivatePart(SALT, private)
-    return list(store.insert_events(events, leaves=leaves, private=[part] * count, blobs=blobs))
+    return list(
+        store.insert_events(
+            events, leaves=leaves, private=[part] * count, blobs=blobs, keep_head=keep_head
+        )
+    )
 
 
 def whole_log(store: Store) -> list[Row]:
@@ -53,6 +59,11 @@ def whole_log(store: Store) -> list[Row]:
     while page := store.page(after=rows[-1].position if rows else -1, limit=7):
         rows += page
     return rows
+
+
+def note_of(head: TreeHead) -> bytes:
+    """Return what stands for a signed checkpoint here: the store does not look into it."""
+    return b"size %d under %s" % (head.size, root(head).hex().encode())
 
 
 def check_log(store: Store, count: int) -> None:
@@ -194,6 +205,104 @@ class StoreContract:
         append(store, "a", 1, blobs=[small])
         assert b"x" == store.blob_row(small.digest)
         assert store.blob_row(large.digest) is None
+
+    def test_every_append_signs_its_head(self, make_store: MakeStore) -> None:
+        """The note is that of the tree as it now is, whoever asks."""
+        store = make_store()
+        assert b"" == store.head_note()
+        store.sign_with(note_of)
+        for version in range(3):
+            append(store, "a", version)
+            assert note_of(store.tree_head()) == store.head_note() == make_store().head_note()
+
+    def test_a_store_without_a_signer_has_no_note(self, make_store: MakeStore) -> None:
+        """And never the note of an earlier head."""
+        signing, silent = make_store(), make_store()
+        signing.sign_with(note_of)
+        append(signing, "a", 0, keep_head=True)
+        append(silent, "a", 1, keep_head=True)
+        assert b"" == silent.head_note()
+        assert silent.checkpoint(2) is None
+
+    def test_what_cannot_be_signed_is_not_appended(self, make_store: MakeStore) -> None:
+        """Who appends is told why, and the next append finds everything as it was."""
+        store = make_store()
+        append(store, "a", 0)
+
+        def refuse(head: TreeHead) -> bytes:
+            raise KeyRefused("cannot sign the log: there is no key")
+
+        store.sign_with(refuse)
+        with pytest.raises(KeyRefused):
+            append(store, "a", 1)
+        check_log(store, 1)
+        store.sign_with(note_of)
+        assert [1] == append(store, "a", 1)
+        check_log(store, 2)
+
+    def test_threads_that_write_together_share_a_signature(self, make_store: MakeStore) -> None:
+        """There are at most as many as appends, each of a head that came to be."""
+        store, signed = make_store(), []
+        store.sign_with(lambda head: signed.append(head.size) or note_of(head))  # type: ignore[func-returns-value]
+        threads = [
+            threading.Thread(target=append, args=(store, f"s{number}", 0)) for number in range(12)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(set(signed)) == signed
+        assert 12 == signed[-1]
+        assert note_of(store.tree_head()) == store.head_note()
+
+    def test_the_head_of_an_append_is_kept_if_that_was_asked(self, make_store: MakeStore) -> None:
+        """Kept notes are found by their size, and stay when the log grows."""
+        store = make_store()
+        store.sign_with(note_of)
+        assert store.newest_checkpoint() is None
+        append(store, "a", 0, 2, keep_head=True)
+        kept = store.head_note()
+        append(store, "a", 2)
+        assert kept == make_store().checkpoint(2)
+        assert (2, kept) == store.newest_checkpoint()
+        assert store.checkpoint(3) is None
+
+    def test_a_checkpoint_is_replaced_only_as_it_was_seen(self, make_store: MakeStore) -> None:
+        """Of two that add to the same note, the second learns that it was late."""
+        store = make_store()
+        assert store.keep_checkpoint(7, b"one", instead_of=None)
+        assert not store.keep_checkpoint(7, b"other", instead_of=None)
+        assert store.keep_checkpoint(7, b"two", instead_of=b"one")
+        assert not store.keep_checkpoint(7, b"three", instead_of=b"one")
+        assert b"two" == make_store().checkpoint(7)
+
+    def test_a_snapshot_is_of_one_moment(self, make_store: MakeStore) -> None:
+        """Everything is in it, and nothing that was appended after it began."""
+        store = make_store()
+        store.sign_with(note_of)
+        append(store, "a", 0, 2, keep_head=True)
+        append(store, "b", 0, private=None)
+        rows, head = whole_log(store), store.tree_head()
+        with store.snapshot() as seen:
+            assert (3, format_edge(head), note_of(head)) == seen.head()
+            append(store, "a", 2, keep_head=True)
+            scanned = [
+                (row.position, row.stream, row.version, row.topic, row.facts, row.leaf)
+                + ((row.private.salt, row.private.body) if row.private else (None, None))
+                for row in rows
+            ]
+            assert scanned == list(seen.rows())
+            assert scanned[2:] == list(seen.rows(after=1))
+            assert scanned[:2] == list(seen.stream("a"))
+            assert [(row.position, row.leaf) for row in rows] == list(seen.leaves())
+            assert [2] == [size for size, _ in seen.checkpoints()]
+            assert [] == list(seen.checkpoints(after=2))
+        assert 4 == store.tree_head().size
+
+    def test_the_origin_of_the_log_is_that_of_the_ledger(self, make_store: MakeStore) -> None:
+        """It names a key: no space and no plus; every opening finds the same."""
+        store = make_store()
+        assert f"gesta/{store.ledger_id}" == store.origin == make_store().origin
 
     def test_a_conflict_among_threads_fails_alone(self, make_store: MakeStore) -> None:
         """Of threads that append at once, only those with a taken version are refused."""

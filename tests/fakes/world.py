@@ -27,6 +27,7 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.fuse import Fuse
+from tests.fakes.keys import FakeKeys
 from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Machine, Witness
 from tests.fakes.randomness import FixedRandomness
@@ -94,8 +95,10 @@ class World:
             },
             clock=self.clock,
             randomness=self.randomness,
+            sign=lambda origin: FakeKeys(origin).sign,
         )
         store = self.journal.store
+        self.keys = FakeKeys(store.origin)
         self.journal.store = cast("Store", BreakableStore(store, self.machine.fuse))
         self.blobs = MemoryBlobs(self.machine.files, store.blob_row)
         self.git = FakeWorkspace("git", self.machine, self.events)
@@ -166,6 +169,7 @@ class World:
     def _ledger(self) -> Ledger:
         hands = Hands(
             journal=self.journal,
+            keys=self.keys,
             blobs=self.blobs,
             git=self.git,
             plain=self.plain,

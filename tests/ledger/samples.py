@@ -72,8 +72,15 @@ ATTEMPTS = (
     e.Attempt("bubblewrap", "failed", "unknown"),
 )
 
+VKEY = "example/log+79b54b9f+AWxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxs"
+
 OPENING: dict[str, Event] = {
     "ledger created": e.LedgerCreated(ledger="7d444840-9dc0-11d1-b245-5ffdce74fad2", home="home-1"),
+    "ledger created with a key": e.LedgerCreated(
+        ledger="7d444840-9dc0-11d1-b245-5ffdce74fad2", home="home-1", key=VKEY
+    ),
+    "key changed": e.KeyChanged(key=VKEY, note="gesta key change\n\n— example/log AAAA\n"),
+    "key lost": e.KeyChanged(key=VKEY, note=None),
     "run opened": e.RunOpened(
         task="T-1",
         run="R-1",

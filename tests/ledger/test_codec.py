@@ -22,7 +22,7 @@ from ledger.store import PrivatePart, Row
 from ledger.upcast import is_old
 from tests.ledger.samples import SAMPLES
 from tests.ledger.vectors import FILE, Vector, add_vectors, load_vectors
-from tests.strategies import RUN_EVENTS, erased, events, hexadecimal, provenances
+from tests.strategies import LEDGER_EVENTS, RUN_EVENTS, erased, events, hexadecimal, provenances
 
 VECTORS = load_vectors()
 of_every_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
@@ -118,7 +118,7 @@ def test_every_stored_name_has_a_vector() -> None:
 
 def test_every_event_of_a_run_has_a_stored_name() -> None:
     """What a run can record, and the ledger's own event, is in the registry once."""
-    assert {*RUN_EVENTS, e.LedgerCreated} == set(TOPIC_OF)
+    assert {*RUN_EVENTS, *LEDGER_EVENTS} == set(TOPIC_OF)
     assert len(TOPIC_OF) == len(TOPICS)
 
 
@@ -147,7 +147,7 @@ def test_adding_vectors_leaves_those_there_untouched(tmp_path: Path) -> None:
     assert [*VECTORS] == load_vectors(file)[:-1]
 
 
-@given(event=events(*RUN_EVENTS, e.LedgerCreated), who=provenances, salt=st.binary(min_size=16))
+@given(event=events(*RUN_EVENTS, *LEDGER_EVENTS), who=provenances, salt=st.binary(min_size=16))
 def test_every_event_comes_back_as_it_was_said(event: Event, who: Provenance, salt: bytes) -> None:
     """Encoding and decoding is the identity, of the event and of who said it."""
     record = decode(encoded(event, who, salt))

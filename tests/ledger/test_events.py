@@ -12,9 +12,9 @@ import pytest
 from ledger import events as e
 from ledger.events import UNSET, Event, Text
 from tests.ledger.samples import SAMPLES
-from tests.strategies import RUN_EVENTS
+from tests.strategies import LEDGER_EVENTS, RUN_EVENTS
 
-EVENTS = (*RUN_EVENTS, e.LedgerCreated)
+EVENTS = (*RUN_EVENTS, *LEDGER_EVENTS)
 IRREGULAR = {"Found", "Lost", "Read", "Taken", "Written"}
 of_every_event = pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 

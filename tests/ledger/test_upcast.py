@@ -10,7 +10,7 @@ import pytest
 
 from ledger import upcast as upcasting
 from ledger.codec import TOPICS, commitment, decode
-from ledger.events import SandboxCreated
+from ledger.events import LedgerCreated, SandboxCreated
 from ledger.upcast import STEPS, Facts, is_old, upcast
 from tests.ledger.vectors import Vector, load_vectors
 
@@ -43,6 +43,13 @@ def test_the_second_shape_of_a_sandbox_is_read_as_todays() -> None:
         assert isinstance(event, SandboxCreated)
         assert event.persists == tuple(json.loads(vector.facts)["event"]["persists"])
         assert event.startup_us is None
+
+
+def test_a_ledger_from_before_keys_names_none() -> None:
+    """`ledger.created.1` is read as today's, with no key."""
+    (found,) = (decode(vector.row()) for vector in OLD if vector.topic == "ledger.created.1")
+    assert isinstance(found.event, LedgerCreated)
+    assert found.event.key is None
 
 
 @pytest.mark.parametrize("vector", OLD, ids=lambda vector: vector.name)

@@ -131,18 +131,19 @@ def test_a_command_left_open_is_lost_to_the_next_process(world: World) -> None:
 def test_the_ledger_comes_to_be_once(world: World) -> None:
     """The first event of all says which ledger it is; a second process adds none."""
     who = world.provenance(None)
-    world.journal.create_ledger("home-1", who)
+    world.journal.create_ledger("home-1", who, world.keys.make)
     later = world.again()
-    later.journal.create_ledger("home-1", who)
+    later.journal.create_ledger("home-1", who, world.keys.make)
     ledger_id = later.journal.store.ledger_id
     (created,) = later.records(ledger_id)
-    assert LedgerCreated(ledger=ledger_id, home="home-1") == created.event
+    expected = LedgerCreated(ledger=ledger_id, home="home-1", key=world.keys.make())
+    assert expected == created.event
     assert (0, 0) == (created.version, created.position)
 
 
 def test_two_processes_that_make_a_ledger_at_once_make_one(world: World) -> None:
     """Who finds that the other was first has nothing more to do."""
-    world.journal.create_ledger("home-1", world.provenance(None))
+    world.journal.create_ledger("home-1", world.provenance(None), world.keys.make)
     inner: Any = world.journal.store
 
     class AsOfBefore:
@@ -155,13 +156,13 @@ def test_two_processes_that_make_a_ledger_at_once_make_one(world: World) -> None
             return getattr(inner, name)
 
     world.journal.store = AsOfBefore()
-    world.journal.create_ledger("home-1", world.provenance(None))
+    world.journal.create_ledger("home-1", world.provenance(None), world.keys.make)
     assert 1 == inner.tree_head().size
 
 
 def test_positions_have_no_gaps_over_all_streams(world: World) -> None:
     """Reading the whole log gives every event once, in the order recorded."""
-    world.journal.create_ledger("home-1", world.provenance(None))
+    world.journal.create_ledger("home-1", world.provenance(None), world.keys.make)
     for _ in range(2):
         with world.ledger.run() as run:
             run.execute(["echo"])

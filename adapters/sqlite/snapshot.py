@@ -1,0 +1,55 @@
+"""The whole ledger as of one moment, read by whoever checks it.
+
+Rule: one read transaction. Appends go on beside it (write-ahead log) and are not seen in it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from adapters.sqlite.schema import describe_failure
+from ledger.errors import StoreUnavailable
+from ledger.store import ScannedRow
+
+SCANNED = (
+    "SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.leaf,"
+    " p.salt, p.body FROM stored_events e LEFT JOIN private p ON p.position = e.position"
+)
+
+
+class SQLiteSnapshot:
+    """What *connection* sees within the transaction that it has begun."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def head(self) -> tuple[int, bytes, bytes]:
+        """Return the tree's size, its edge and the note of both, as they are stored."""
+        ((size, edge, note),) = self._each("SELECT size, edge, note FROM tree")
+        return size, edge, note
+
+    def rows(self, *, after: int = -1) -> Iterator[ScannedRow]:
+        """Yield every stored event with a position above *after*, in order."""
+        return self._each(f"{SCANNED} WHERE e.position > ? ORDER BY e.position", after)
+
+    def leaves(self) -> Iterator[tuple[int, bytes]]:
+        """Yield position and leaf of every stored event, in order."""
+        return self._each("SELECT position, leaf FROM stored_events ORDER BY position")
+
+    def stream(self, stream: str) -> Iterator[ScannedRow]:
+        """Yield the stored events of one stream, in the order of their versions."""
+        return self._each(
+            f"{SCANNED} WHERE e.originator_id = ? ORDER BY e.originator_version", stream
+        )
+
+    def checkpoints(self, *, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield the kept notes of sizes above *after* with these, in order."""
+        return self._each("SELECT size, note FROM checkpoints WHERE size > ? ORDER BY size", after)
+
+    def _each(self, statement: str, *parameters: object) -> Iterator[Any]:
+        try:
+            yield from self._connection.execute(statement, parameters)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"cannot read the ledger: {describe_failure(error)}") from error
