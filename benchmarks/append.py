@@ -4,7 +4,8 @@
 
 Rule 1: everything is measured in one run, in interleaved rounds; a ratio is the median of the
 ratios within the rounds, so that a disk that slows down slows down both sides.
-Rule 2: what is ours includes all that an append does: leaf, tree, private part, locks.
+Rule 2: what is ours includes all that an append does: leaf, tree, signature, private part, locks;
+beside it stands the same without a signature, and without a tree.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from eventsourcing import sqlite
 from eventsourcing.persistence import StoredEvent
 
+from adapters.key_file import KeyFile
 from adapters.sqlite_store import SQLiteStore, open_store
 from ledger.merkle import TreeHead, event_leaf, extend
 from ledger.store import PrivatePart
@@ -70,6 +72,35 @@ class Bare:
                 )
             execute("COMMIT")
         return CALLS * count / (time.perf_counter() - began)
+
+
+class NoTree:
+    """What our store writes, by the same statements, but for the tree: two rows an event."""
+
+    def __init__(self, path: Path, synchronous: str) -> None:
+        open_store(path, synchronous=synchronous).close()
+        self._cursor = sqlite3.connect(path, isolation_level=None).cursor()
+        self._cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        self._position = 0
+
+    def insert(self) -> float:
+        """Insert one event a transaction; return events a second."""
+        stream, leaf = str(uuid.uuid4()), b"l" * 32
+        execute = self._cursor.execute
+        began = time.perf_counter()
+        for version in range(CALLS):
+            execute("BEGIN IMMEDIATE")
+            execute(
+                "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?",
+                (stream,),
+            ).fetchone()
+            row = (self._position, stream, version, TOPIC, FACTS, leaf)
+            execute("INSERT INTO stored_events VALUES (?,?,?,?,?,?)", row)
+            private = (self._position, PRIVATE.salt, PRIVATE.body)
+            execute("INSERT INTO private VALUES (?,?,?)", private)
+            execute("COMMIT")
+            self._position += 1
+        return CALLS / (time.perf_counter() - began)
 
 
 class Library:
@@ -127,6 +158,15 @@ class Workers:
                 raise SystemExit("cannot measure: a process failed")
 
 
+def open_signing(path: Path, synchronous: str) -> SQLiteStore:
+    """Return the store at *path*, which signs its heads as a ledger's does, with a key file."""
+    store = open_store(path, synchronous=synchronous)
+    keys = KeyFile(path.with_name("log.key"), store.origin)
+    keys.ensure()
+    store.sign_with(keys.sign)
+    return store
+
+
 def append(store: SQLiteStore, count: int = 1) -> float:
     """Append *count* events a call to a new stream; return events a second."""
     stream = str(uuid.uuid4())
@@ -154,7 +194,7 @@ def append_in_threads(store: SQLiteStore) -> float:
 
 def work(path: Path, synchronous: str) -> None:
     """Be one of the processes: append at every line that comes in."""
-    store = open_store(path, synchronous=synchronous)
+    store = open_signing(path, synchronous)
     append(store)
     print("done", flush=True)
     for _ in sys.stdin:
@@ -222,11 +262,15 @@ def report(found: dict[str, list[float]]) -> None:
     owed: Sequence[tuple[str, str, float | None]] = [
         ("bare insert", "", None),
         ("eventsourcing's recorder", "bare insert", None),
-        ("one event", "bare insert", 0.6),
+        ("without a tree", "bare insert", None),
+        ("with the tree", "bare insert", 0.6),
+        ("with the tree", "without a tree", None),
+        ("with a signature", "bare insert", None),
+        ("with a signature", "with the tree", None),
         ("bare insert of ten", "", None),
         ("ten events a call", "bare insert of ten", None),
-        (f"{THREADS} threads", "one event", 2.0),
-        (f"{PROCESSES} processes", "one event", 0.7),
+        (f"{THREADS} threads", "with a signature", 2.0),
+        (f"{PROCESSES} processes", "with a signature", 0.7),
     ]
     print(f"\n{'':26}{'events/s':>10}{'ratio':>8}   owed")
     for name, against, least in owed:
@@ -246,14 +290,18 @@ def report(found: dict[str, list[float]]) -> None:
 
 def measure(directory: Path, synchronous: str, seconds: float) -> None:
     """Run everything in *directory* and print what came of it."""
-    store = open_store(directory / "ledger.db", synchronous=synchronous)
+    store = open_signing(directory / "ledger.db", synchronous)
+    unsigned = open_store(directory / "unsigned.db", synchronous=synchronous)
+    no_tree = NoTree(directory / "no_tree.db", synchronous)
     bare = Bare(directory / "bare.db", synchronous)
     tens = Bare(directory / "tens.db", synchronous)
     library = Library(directory / "library.db", synchronous)
     workers = Workers(directory / "ledger.db", synchronous, PROCESSES)
     contenders: dict[str, Any] = {
         "bare insert": lambda: bare.insert(1),
-        "one event": lambda: append(store),
+        "without a tree": no_tree.insert,
+        "with the tree": lambda: append(unsigned),
+        "with a signature": lambda: append(store),
         "eventsourcing's recorder": library.insert,
         "bare insert of ten": lambda: tens.insert(10),
         "ten events a call": lambda: append(store, 10),
@@ -265,8 +313,9 @@ def measure(directory: Path, synchronous: str, seconds: float) -> None:
     found = run_rounds(contenders, seconds)
     workers.close()
     report(found)
-    print(f"\n{len(found['one event'])} rounds of {CALLS} calls a writer; {check(store)}")
+    print(f"\n{len(found['with a signature'])} rounds of {CALLS} calls a writer; {check(store)}")
     store.close()
+    unsigned.close()
 
 
 def main() -> None:
