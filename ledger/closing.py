@@ -10,11 +10,12 @@ Rule 3: closing again goes on where an earlier close stopped.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Literal
 
 import msgspec
 
-from ledger import decide
+from ledger import decide, merkle
 from ledger import events as e
 from ledger.capture import store_clean
 from ledger.errors import GestaError, StoreError, WorkspaceError
@@ -28,6 +29,7 @@ from ledger.outcomes import (
     WorktreeMade,
 )
 from ledger.run import Holding, Phase, Run
+from ledger.sealing import sign_seal
 from ledger.session import Session
 
 
@@ -73,11 +75,28 @@ def close_run(session: Session, wanted: CloseRun) -> None:
 
 
 def seal_run(session: Session) -> None:
-    """Record count and root of the run's records, if a later seal is due."""
-    count, root, log_size = session.hands.journal.seal_material(session.stream)
-    seal = decide.seal_run(session.run, count=count, root=root, log_size=log_size)
-    if seal is not None:
-        session.append([seal])
+    """
+    Record count and root of the run's records, signed, if a later seal is due.
+
+    Raises `VersionConflict` if somebody recorded something meanwhile, `KeyRefused`.
+    """
+    hands = session.hands
+    rows = hands.journal.rows(session.stream)
+    root = merkle.root(merkle.extend(merkle.EMPTY, [row.leaf for row in rows]))
+    log_size = hands.journal.store.tree_head().size
+    seal = decide.seal_run(session.run, count=len(rows), root=root, log_size=log_size)
+    if seal is None:
+        return
+    # What covers `rows` goes to the version after them; if that is taken, nothing is recorded.
+    session.append(
+        [seal],
+        sign=partial(
+            sign_seal,
+            ledger=hands.journal.store.ledger_id,
+            rows=rows,
+            signer=hands.keys.signers()[0],
+        ),
+    )
 
 
 def _complete(

@@ -17,7 +17,7 @@ Private part: `{"actor":…,"caller_trace":…,"event":{…},"host":…,"on_beha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -56,7 +56,7 @@ TOPICS: dict[str, type[Event]] = {
     "run.abandoned.1": e.RunAbandoned,
     "run.completed.1": e.RunCompleted,
     "run.opened.1": e.RunOpened,
-    "run.sealed.1": e.RunSealed,
+    "run.sealed.2": e.RunSealed,
     "sandbox.created.3": e.SandboxCreated,
     "sandbox.lost.1": e.SandboxLost,
     "worktree.created.1": e.WorktreeCreated,
@@ -67,7 +67,9 @@ E_ = TypeVar("E_", bound=Event)
 T_ = TypeVar("T_")
 
 
-class _Facts(msgspec.Struct, Generic[E_], frozen=True, kw_only=True, gc=False):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The facts of a stored event that are not the event's own."""
+
     id: str
     occurred: int
     recorded: int
@@ -75,7 +77,14 @@ class _Facts(msgspec.Struct, Generic[E_], frozen=True, kw_only=True, gc=False):
     trace: str
     via: Established
     commitment: str
+
+
+class _Facts(Envelope, Generic[E_], frozen=True, kw_only=True):
     event: E_
+
+
+# Makes what is to be stored of a seal, under the envelope that it is stored with.
+SignSeal = Callable[[e.RunSealed, Envelope], e.RunSealed]
 
 
 class _Private(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +113,19 @@ def commitment(part: PrivatePart) -> str:
 
 
 def encode(
-    said: Said, who: Provenance, *, id: str, recorded: int, salt: bytes
+    said: Said,
+    who: Provenance,
+    *,
+    id: str,
+    recorded: int,
+    salt: bytes,
+    sign: SignSeal | None = None,
 ) -> tuple[str, bytes, PrivatePart]:
-    """Return the stored name, the facts and the private part of an event."""
+    """
+    Return the stored name, the facts and the private part of an event.
+
+    *sign* signs a `RunSealed`: its Statement binds the envelope, which is made here.
+    """
     event = said.event
     text = getattr(event, "private", UNSET)
     private = PrivatePart(
@@ -123,7 +142,7 @@ def encode(
     )
     if text is not UNSET:
         event = msgspec.structs.replace(event, private=UNSET)
-    facts = _Facts(
+    envelope = Envelope(
         id=id,
         occurred=said.occurred,
         recorded=recorded,
@@ -131,9 +150,16 @@ def encode(
         trace=who.trace,
         via=who.via,
         commitment=commitment(private),
-        event=event,
     )
-    return TOPIC_OF[type(event)], _encoder.encode(facts), private
+    if sign is not None and isinstance(event, e.RunSealed):
+        event = sign(event, envelope)
+    facts = _Facts(**msgspec.structs.asdict(envelope), event=event)
+    return TOPIC_OF[type(event)], encode_facts(facts), private
+
+
+def encode_facts(facts: _Facts[Any]) -> bytes:
+    """Return the one spelling of an event's facts."""
+    return _encoder.encode(facts)
 
 
 def decode_facts(topic: str, facts: bytes) -> _Facts[Any]:

@@ -16,14 +16,14 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import IntegrityError, Mapper, PersistenceError, StoredEvent
 from eventsourcing.utils import Environment
 
-from ledger import merkle
-from ledger.codec import decode, decode_facts, encode
+from ledger.codec import SignSeal, decode, decode_facts, encode
 from ledger.errors import StoreUnavailable, VersionConflict
 from ledger.events import Event, KeyChanged, LedgerCreated, RunSealed
 from ledger.recorded import Provenance, Recorded, Said
 from ledger.replay import fold
 from ledger.run import Run
-from ledger.store import Row, Store, TreeHead
+from ledger.sealing import leaf_of
+from ledger.store import Row, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,15 +90,18 @@ class Journal(Application[str]):
         who: Provenance,
         *,
         blobs: Sequence[Blob] = (),
+        sign: SignSeal | None = None,
     ) -> list[Recorded]:
         """
         Record events of one stream, all or none, and return them as recorded.
 
         *expected* is the version of the stream's last event, -1 for a new stream. *blobs* are
-        those that the events name. Raises `VersionConflict`, `StoreUnavailable`, `KeyRefused`.
+        those that the events name. *sign* signs what is a seal among them. Raises
+        `VersionConflict`, `StoreUnavailable`, `KeyRefused`.
         """
         rows = [
-            self._row(stream, expected + 1 + offset, one, who) for offset, one in enumerate(said)
+            self._row(stream, expected + 1 + offset, one, who, sign)
+            for offset, one in enumerate(said)
         ]
         stored = [StoredEvent(stream, row.version, row.topic, row.facts) for row in rows]
         try:
@@ -149,11 +152,9 @@ class Journal(Application[str]):
         page = self.store.page(limit=limit, topics=topics, newest_first=True)
         return [decode(row) for row in page]
 
-    def seal_material(self, stream: str) -> tuple[int, bytes, int]:
-        """Return count and RFC 6962 root of a stream's records, and the size of the whole log."""
-        leaves = [row.leaf for row in self.store.stream_rows(stream)]
-        head = merkle.extend(TreeHead(0, ()), leaves)
-        return len(leaves), merkle.root(head), self.store.tree_head().size
+    def rows(self, stream: str) -> Sequence[Row]:
+        """Return a stream's events as they are stored, in order."""
+        return self.store.stream_rows(stream)
 
     def create_ledger(self, home: str, who: Provenance, make_key: Callable[[], str]) -> None:
         """
@@ -183,12 +184,14 @@ class Journal(Application[str]):
                 continue
             return
 
-    def _row(self, stream: str, version: int, said: Said, who: Provenance) -> Row:
+    def _row(
+        self, stream: str, version: int, said: Said, who: Provenance, sign: SignSeal | None
+    ) -> Row:
         random = self._randomness.bytes(32)
         topic, facts, private = encode(
-            said, who, id=random[:16].hex(), recorded=self._clock.now(), salt=random[16:]
+            said, who, id=random[:16].hex(), recorded=self._clock.now(), salt=random[16:], sign=sign
         )
-        leaf = merkle.event_leaf(stream, version, topic, facts)
+        leaf = leaf_of(stream, version, topic, facts)
         return Row(
             position=-1,
             stream=stream,

@@ -4,7 +4,8 @@ The tree is that of RFC 6962 section 2.1 (RFC 9162 section 2.1.1 is the same one
 Rule 1: a leaf and an inner node are never mistaken for one another: a leaf is hashed after the
 byte 0x00, a node after 0x01.
 Rule 2: a head is a value. Extending one makes another, and the earlier one stays what it was.
-Rule 3: what an event's leaf says is written down here alone, see `event_leaf`.
+Rule 3: what an event's leaf says is written down here alone, see `event_record`; the one exception
+is in `ledger.sealing`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ class TreeHead(msgspec.Struct, frozen=True):
 
     size: int
     edge: tuple[bytes, ...]
+
+
+EMPTY = TreeHead(0, ())
 
 
 class _EventRecord(msgspec.Struct, frozen=True):
@@ -47,11 +51,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def event_leaf(stream: str, version: int, topic: str, facts: bytes) -> bytes:
+def event_record(stream: str, version: int, topic: str, facts: bytes) -> bytes:
     """
-    Return the leaf hash of a stored event.
+    Return the entry of a stored event, which its leaf is the hash of.
 
-    The leaf's entry is a JSON record, its keys sorted, without spaces, in UTF-8. Version 0 of the
+    It is a JSON record, its keys sorted, without spaces, in UTF-8. Version 0 of the
     stream `s`, with the topic `t.1` and the facts `{}`, is this one, on one line:
 
         {"facts":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
@@ -59,8 +63,12 @@ def event_leaf(stream: str, version: int, topic: str, facts: bytes) -> bytes:
 
     *facts* are the bytes as stored; the record holds their SHA-256 in hexadecimal digits.
     """
-    record = _EventRecord(sha256(facts).hexdigest(), stream, topic, version)
-    return leaf_hash(_encoder.encode(record))
+    return _encoder.encode(_EventRecord(sha256(facts).hexdigest(), stream, topic, version))
+
+
+def event_leaf(stream: str, version: int, topic: str, facts: bytes) -> bytes:
+    """Return the leaf hash of a stored event: that of its `event_record`."""
+    return leaf_hash(event_record(stream, version, topic, facts))
 
 
 def extend(head: TreeHead, leaves: Iterable[bytes]) -> TreeHead:

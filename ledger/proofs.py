@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from ledger.errors import ProofInvalid
-from ledger.merkle import EMPTY_ROOT, HASH_SIZE, TreeHead, extend, node_hash, root
+from ledger.merkle import EMPTY, EMPTY_ROOT, HASH_SIZE, extend, node_hash, root
 
-_EMPTY = TreeHead(0, ())
 # From where to where, as in Python's slices, in the tree's leaves.
 _Range = tuple[int, int]
 
@@ -183,7 +182,7 @@ def _roots(leaves: Iterable[bytes], ranges: list[_Range], size: int) -> list[byt
     found: dict[_Range, bytes] = {}
     for start, end in sorted(ranges):
         at += _skip(stream, start - at)
-        subtree = extend(_EMPTY, islice(stream, end - start))
+        subtree = extend(EMPTY, islice(stream, end - start))
         at += subtree.size
         found[start, end] = root(subtree)
     at += _skip(stream, size - at)

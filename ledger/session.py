@@ -36,6 +36,7 @@ from ledger.rules import RuleTexts
 from ledger.withholding import DEFAULT_PATTERNS, withhold
 
 if TYPE_CHECKING:
+    from ledger.codec import SignSeal
     from ledger.hands import Hands
     from ledger.outcomes import Blob
     from ledger.ports import Sandbox
@@ -162,8 +163,13 @@ class Session:
         cause: str | None = None,
         occurred: int | None = None,
         blobs: Sequence[Blob] = (),
+        sign: SignSeal | None = None,
     ) -> list[Recorded]:
-        """Record an intent; raises `VersionConflict` if somebody else was at work in the run."""
+        """
+        Record an intent; *sign* signs one that is a seal.
+
+        Raises `VersionConflict` if somebody else was at work in the run.
+        """
         now = self.hands.clock.now() if occurred is None else occurred
         said = [
             Said(event=withhold(self.redactor, event), occurred=now, cause=cause or self.opened.id)
@@ -172,7 +178,7 @@ class Session:
         if not said:
             return []
         recorded = self.hands.journal.append(
-            self.stream, self.run.version, said, self.who, blobs=blobs
+            self.stream, self.run.version, said, self.who, blobs=blobs, sign=sign
         )
         self.run = fold((record.event for record in recorded), self.run)
         self._notice(recorded)

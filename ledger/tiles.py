@@ -17,13 +17,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ledger.errors import ProofInvalid
-from ledger.merkle import HASH_SIZE, TreeHead, extend, root
+from ledger.merkle import EMPTY, HASH_SIZE, extend, root
 
 WIDTH = 256
 MOST_LEVEL = 5
 MOST_ENTRY_BYTES = 0xFFFF
 _LENGTH_BYTES = 2
-_EMPTY = TreeHead(0, ())
 _PATH = re.compile(
     r"tile/(?P<level>[0-5]|entries)/(?P<groups>(?:x[0-9]{3}/)*[0-9]{3})"
     r"(?:\.p/(?P<width>[1-9][0-9]{0,2}))?",
@@ -78,7 +77,7 @@ def hash_tiles(leaves: Iterable[bytes]) -> Iterator[tuple[Tile, bytes]]:
             if len(row) < WIDTH:
                 break
             yield Tile(level, counts[level]), b"".join(row)
-            hash_ = root(extend(_EMPTY, row))
+            hash_ = root(extend(EMPTY, row))
             row.clear()
             counts[level] += 1
             level += 1

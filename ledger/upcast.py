@@ -30,8 +30,14 @@ def _ledger_without_key(facts: Facts) -> Facts:
     return {**facts, "key": None}
 
 
+def _statement_of_seal(facts: Facts) -> Facts:
+    # Version 1 had no signed statement.
+    return {**facts, "signed": None}
+
+
 STEPS: dict[str, tuple[str, Callable[[Facts], Facts]]] = {
     "ledger.created.1": ("ledger.created.2", _ledger_without_key),
+    "run.sealed.1": ("run.sealed.2", _statement_of_seal),
     "sandbox.created.1": ("sandbox.created.2", _persistence_of_sandbox),
     "sandbox.created.2": ("sandbox.created.3", _startup_of_sandbox),
 }

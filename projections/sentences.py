@@ -206,7 +206,11 @@ def _of_closing(
         case e.RunAbandoned():
             return f"run abandoned; commands left open: {', '.join(event.lost) or 'none'}"
         case e.RunSealed():
-            return f"run sealed: {event.count} records, root {event.root[:16]}… of {event.log_size}"
+            signed = ", signed" if event.signed else ""
+            return (
+                f"run sealed{signed}: {event.count} records, root {event.root[:16]}… "
+                f"of {event.log_size}"
+            )
         case _:
             assert_never(event)
 

@@ -29,7 +29,7 @@ def test_the_python_example_runs_as_it_stands(home: Path, repository: Path) -> N
     first, *events = done.stdout.splitlines()
     assert "succeeded 0" == first
     assert "run.opened.1" == events[0].split()[1]
-    assert "run.sealed.1" == events[-1].split()[1]
+    assert "run.sealed.2" == events[-1].split()[1]
 
 
 def test_every_link_leads_to_a_file() -> None:

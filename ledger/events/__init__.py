@@ -17,6 +17,7 @@ from ledger.events.closing import (
     RunCompleted,
     RunOutcome,
     RunSealed,
+    SignedStatement,
 )
 from ledger.events.commands import (
     CommandCancelled,
@@ -128,6 +129,7 @@ __all__ = [
     "SandboxCreated",
     "SandboxCreatedText",
     "SandboxLost",
+    "SignedStatement",
     "StdinKind",
     "StreamFacts",
     "StreamsText",

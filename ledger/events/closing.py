@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from ledger.events.event import UNSET, BlobName, Event, OsText, Private, Text
 
 Resource = Literal["sandbox", "worktree", "branch"]
@@ -99,9 +101,23 @@ class RunAbandoned(Event, frozen=True, kw_only=True):
     lost: tuple[str, ...]
 
 
+class SignedStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    An in-toto Statement as its JSON text, and its signature (see `ledger.statement`).
+
+    *public_key* (SubjectPublicKeyInfo in DER) and *signature* are in base64.
+    """
+
+    statement: str
+    public_key: str
+    signature: str
+
+
 class RunSealed(Event, frozen=True, kw_only=True):
     """The run's records were counted and hashed: their RFC 6962 root, as of *log_size* leaves."""
 
     count: int
     root: str
     log_size: int
+    # Made as the event is recorded, because it binds the envelope too; a draft has none.
+    signed: SignedStatement | None = None

@@ -40,7 +40,7 @@ def test_a_run_is_recorded_in_its_order(
         "cleaned.up.1",
         "cleaned.up.1",
         "run.completed.1",
-        "run.sealed.1",
+        "run.sealed.2",
     ] == topics
 
 

@@ -304,7 +304,16 @@ CLOSING: dict[str, Event] = {
     ),
     "run completed, nothing said": e.RunCompleted(outcome="succeeded", reason="commands"),
     "run abandoned": e.RunAbandoned(lost=("c1",)),
-    "run sealed": e.RunSealed(count=9, root="0e" * 32, log_size=LARGEST),
+    "run sealed and signed": e.RunSealed(
+        count=9,
+        root="0e" * 32,
+        log_size=LARGEST,
+        signed=e.SignedStatement(
+            statement='{"_type":"https://in-toto.io/Statement/v1"}',
+            public_key="MCow",
+            signature="AAAA",
+        ),
+    ),
 }
 IMPORTED: dict[str, Event] = {
     "legacy event imported": e.LegacyEventImported(
