@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.blob_files import DraftFile, read_file
-from ledger.errors import BlobMissing, StoreUnavailable
+from ledger.errors import BlobDamaged, BlobMissing, StoreUnavailable
 from ledger.outcomes import Blob, Captured
 
 ROW_LIMIT: Final = 64 * 1024
@@ -78,7 +78,7 @@ class Blobs:
         except OSError as error:
             raise BlobMissing(f"cannot read blob {digest}: {error.strerror}") from error
         except ValueError as error:
-            raise BlobMissing(f"cannot read blob {digest}: its file is damaged") from error
+            raise BlobDamaged(f"cannot read blob {digest}: its file is damaged") from error
         _check(digest, hasher.hexdigest())
         yield held
 
@@ -171,4 +171,4 @@ class BlobWriter:
 
 def _check(digest: str, found: str) -> None:
     if found != digest:
-        raise BlobMissing(f"cannot read blob {digest}: its bytes do not match its name")
+        raise BlobDamaged(f"cannot read blob {digest}: its bytes do not match its name")

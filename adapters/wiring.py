@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from adapters.key_file import KeyFile
     from ledger.redaction import Redactor
     from ledger.rules import Rules
+    from ledger.verify import Parts
 
 ENTRY_POINTS = "gesta.sandboxes"
 
@@ -142,6 +144,14 @@ def _load_rules(home: Home, environment: Mapping[str, str], profile: str | None)
     from adapters.profiles import PolicyProvider
 
     return PolicyProvider(home.profiles, environment).load(profile)
+
+
+def verify_parts(home: Home) -> Parts:
+    """Return what checks the events of a home's ledger in other processes, if there are many."""
+    from adapters.sqlite_store import open_store
+    from adapters.verify_workers import parts_of
+
+    return parts_of(partial(open_store, home.database, create=False))
 
 
 def make_redactor(patterns: tuple[str, ...]) -> Redactor:

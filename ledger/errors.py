@@ -30,12 +30,14 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
     ├── FileRefused             outside the workspace, or protected; a FileDenied is on record
     ├── WorkspaceError          git or the file system could not do it
     ├── BlobMissing
+    │   └── BlobDamaged         it is there, and its bytes are not those of its name
     └── ProofInvalid            a note, key or proof is not of its form, or does not prove it
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "BlobDamaged",
     "BlobMissing",
     "CommandNotAllowed",
     "CommandRefused",
@@ -172,6 +174,10 @@ class WorkspaceError(GestaError):
 
 class BlobMissing(GestaError):
     """A blob that an event names is not in the blob store."""
+
+
+class BlobDamaged(BlobMissing):
+    """A blob is in the blob store, and its bytes are not those that its name stands for."""
 
 
 class ProofInvalid(GestaError):

@@ -15,7 +15,7 @@ The text of the note, with the vkey of the new key:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -45,11 +45,15 @@ def change_note(new: Signer, old: Sequence[Signer]) -> str:
 
 
 class KeyHistory:
-    """The keys of a log, read off its own stream in order; *check* is Ed25519's."""
+    """
+    The keys of a log, read off its own stream in order; *check* is Ed25519's.
 
-    def __init__(self, check: Check) -> None:
+    *epochs* are those that are known from before.
+    """
+
+    def __init__(self, check: Check, epochs: Iterable[Epoch] = ()) -> None:
         self._check = check
-        self.epochs: list[Epoch] = []
+        self.epochs = list(epochs)
 
     def take(self, position: int, event: LedgerEvent) -> None:
         """Take in what the ledger's stream says at *position*; raises `ProofInvalid`."""

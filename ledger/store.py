@@ -61,11 +61,11 @@ class Snapshot(Protocol):
     def head(self) -> tuple[int, bytes, bytes]:
         """Return the tree's size, its edge and the note of both, as they are stored."""
 
-    def rows(self, *, after: int = -1) -> Iterator[ScannedRow]:
-        """Yield every stored event with a position above *after*, in order."""
+    def rows(self, *, after: int = -1, below: int | None = None) -> Iterator[ScannedRow]:
+        """Yield every stored event with a position above *after* and below *below*, in order."""
 
-    def leaves(self) -> Iterator[tuple[int, bytes]]:
-        """Yield position and leaf of every stored event, in order."""
+    def leaves(self, *, after: int = -1) -> Iterator[tuple[int, bytes]]:
+        """Yield position and leaf of every stored event above *after*, in order."""
 
     def stream(self, stream: str) -> Iterator[ScannedRow]:
         """Yield the stored events of one stream, in the order of their versions."""

@@ -17,6 +17,8 @@ SCANNED = (
     "SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.leaf,"
     " p.salt, p.body FROM stored_events e LEFT JOIN private p ON p.position = e.position"
 )
+# SQLite's integers end here.
+_LAST = 2**63 - 1
 
 
 class SQLiteSnapshot:
@@ -30,13 +32,15 @@ class SQLiteSnapshot:
         ((size, edge, note),) = self._each("SELECT size, edge, note FROM tree")
         return size, edge, note
 
-    def rows(self, *, after: int = -1) -> Iterator[ScannedRow]:
-        """Yield every stored event with a position above *after*, in order."""
-        return self._each(f"{SCANNED} WHERE e.position > ? ORDER BY e.position", after)
+    def rows(self, *, after: int = -1, below: int | None = None) -> Iterator[ScannedRow]:
+        """Yield every stored event with a position above *after* and below *below*, in order."""
+        statement = f"{SCANNED} WHERE e.position > ? AND e.position < ? ORDER BY e.position"
+        return self._each(statement, after, _LAST if below is None else below)
 
-    def leaves(self) -> Iterator[tuple[int, bytes]]:
-        """Yield position and leaf of every stored event, in order."""
-        return self._each("SELECT position, leaf FROM stored_events ORDER BY position")
+    def leaves(self, *, after: int = -1) -> Iterator[tuple[int, bytes]]:
+        """Yield position and leaf of every stored event above *after*, in order."""
+        statement = "SELECT position, leaf FROM stored_events WHERE position > ? ORDER BY position"
+        return self._each(statement, after)
 
     def stream(self, stream: str) -> Iterator[ScannedRow]:
         """Yield the stored events of one stream, in the order of their versions."""
