@@ -66,6 +66,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.path / "spool"
 
     @property
+    def witnesses(self) -> Path:
+        """The policy that names the log's witnesses."""
+        return self.path / "witness-policy"
+
+    @property
     def workspaces(self) -> Path:
         """The directories that runs work in, with their artifacts."""
         return self.path / "workspaces"

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from adapters.key_file import KeyFile
     from ledger.redaction import Redactor
     from ledger.rules import Rules
-    from ledger.verify import Parts
+    from ledger.store import Snapshot
+    from ledger.verify import Verifier, ViewsCheck, Wanted
+    from ledger.witness_policy import Policy
 
 ENTRY_POINTS = "gesta.sandboxes"
 
@@ -104,6 +106,14 @@ def key_file(home: Home, origin: str) -> KeyFile:
     return KeyFile(home.keys / f"{name}.key", origin)
 
 
+def key_file_of(ledger: Ledger) -> KeyFile:
+    """Return the file of the keys that sign a ledger's log."""
+    from adapters.home import Home, locate_home
+
+    home = Home(locate_home(ledger.hands.environment))
+    return key_file(home, ledger.journal.store.origin)
+
+
 def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:
     from adapters.blobs import Blobs
     from adapters.git_worktree import GitWorkspace
@@ -146,12 +156,46 @@ def _load_rules(home: Home, environment: Mapping[str, str], profile: str | None)
     return PolicyProvider(home.profiles, environment).load(profile)
 
 
-def verify_parts(home: Home) -> Parts:
-    """Return what checks the events of a home's ledger in other processes, if there are many."""
-    from adapters.sqlite_store import open_store
-    from adapters.verify_workers import parts_of
+def make_verifier(
+    ledger: Ledger,
+    snapshot: Snapshot,
+    wanted: Wanted,
+    *,
+    blobs: bool,
+    views: ViewsCheck | None = None,
+) -> Verifier:
+    """
+    Return what verifies a ledger as of *snapshot*, in several processes where it is large.
 
-    return parts_of(partial(open_store, home.database, create=False))
+    With *blobs* they are read too; *views* compares the stored views.
+    """
+    from adapters.ed25519_signer import check_ed25519
+    from adapters.home import Home, locate_home
+    from adapters.sqlite_store import open_store
+    from adapters.verify_workers import LARGE, parts_of
+    from ledger.verify import Verifier
+
+    store = ledger.journal.store
+    home = Home(locate_home(ledger.hands.environment))
+    large = snapshot.head()[0] - wanted.since.size >= LARGE
+    return Verifier(
+        snapshot,
+        wanted,
+        ledger=store.ledger_id,
+        origin=store.origin,
+        check=check_ed25519,
+        parts=parts_of(partial(open_store, home.database, create=False)) if large else None,
+        blobs=ledger.hands.blobs if blobs else None,
+        views=views,
+    )
+
+
+def read_witnesses(ledger: Ledger) -> Policy | None:
+    """Return the policy of the witnesses that a ledger's home names, `None` if it names none."""
+    from adapters.home import Home, locate_home
+    from adapters.witness_file import read_policy
+
+    return read_policy(Home(locate_home(ledger.hands.environment)).witnesses)
 
 
 def make_redactor(patterns: tuple[str, ...]) -> Redactor:

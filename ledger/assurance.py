@@ -87,8 +87,10 @@ class Vouching:
     def cosigned(
         self, heads: Iterable[tuple[int, set[VerifierKey], int]], *, brought: bool
     ) -> Cosigned | None:
-        """Return the largest of *heads* that has the quorum, or else the most witnesses."""
+        """Return the largest of *heads* with the quorum, else the largest, `None` of no witness."""
         known, best = set(self._policy.keys), None
+        if not known:
+            return None
         for size, signers, since in heads:
             witnesses = signers & known
             found = Cosigned(

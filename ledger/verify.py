@@ -35,7 +35,7 @@ from ledger.witness_policy import Policy
 PART = 25_000
 
 # Is told how many events are checked, and how many there are.
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 # Yields what came of the events from one position to below another, in parts, in any order.
 Parts = Callable[[int, int], Iterable[Part]]
 # Says what in the views is not what the events make of them.
@@ -87,7 +87,6 @@ class Verifier:
         origin: str,
         check: Check,
         parts: Parts | None = None,
-        progress: Progress | None = None,
         blobs: BlobStore | None = None,
         views: ViewsCheck | None = None,
     ) -> None:
@@ -97,7 +96,6 @@ class Verifier:
         self._ledger = ledger
         self._check = check
         self._parts = parts or self._check_here
-        self._progress = progress or (lambda done, total: None)
         self._blobs = blobs
         self._views = views
         self._size, self._edge, self._note = snapshot.head()
@@ -107,8 +105,8 @@ class Verifier:
         self._seen: list[tuple[int, set[VerifierKey], int]] = []
         self._signatures = 0
 
-    def verify(self) -> Verified:
-        """Verify, and say what came of it."""
+    def verify(self, progress: Progress = lambda done, total: None) -> Verified:
+        """Verify, and say what came of it; *progress* is told how far that is."""
         wanted, first = self._wanted, self._wanted.since.size
         each = self._vouch if wanted.all_signatures else None
         tree = TreeCheck(wanted.since, wanted.known, self._origin_at, self._findings, each)
@@ -116,7 +114,7 @@ class Verifier:
         parts = iter(self._parts(first, self._size)) if wanted.stream is None else iter(())
         kept = self._snapshot.checkpoints(after=first)
         tree.run(self._snapshot.leaves(after=first - 1), kept, self._size)
-        checked, reach = self._gather(parts, first)
+        checked, reach = self._gather(parts, lambda done: progress(done, self._size - first))
         signers = self._check_head(tree.head)
         if each is None:
             for one in dict.fromkeys([*tree.cosigned, *tree.newest]):
@@ -149,7 +147,9 @@ class Verifier:
         )
         return Verified(report, tree.head, tuple(self._history.epochs))
 
-    def _gather(self, parts: Iterator[Part], first: int) -> tuple[int, Reach]:
+    def _gather(
+        self, parts: Iterator[Part], progress: Callable[[int], object]
+    ) -> tuple[int, Reach]:
         if self._wanted.stream is not None:
             parts = iter(
                 [check_run(self._snapshot, self._wanted.stream, self._ledger, self._check)]
@@ -160,8 +160,7 @@ class Verifier:
             self._findings.merge(part.counted, part.first)
             for word, count in part.reach.items():
                 reach[word] += count
-            if self._wanted.stream is None:
-                self._progress(checked, self._size - first)
+            progress(checked)
         self._findings.sort()
         return checked, Reach(**reach)
 

@@ -37,6 +37,10 @@ _COMMANDS = {
     "apply": ("patches", "Put what a run changed on the checkout."),
     "export": ("exporting", "Export the events themselves, for other tools."),
     "import": ("importing", "Take over a journal of the system that gesta replaces."),
+    "verify": ("verify", "Check the log against itself and against what you kept."),
+    "key": ("keys", "Show and change the key that signs the log."),
+    "checkpoint": ("checkpoint", "Print the signed head of the log."),
+    "witness": ("witness", "Have others vouch for the head; vouch for the heads of others."),
     "policy": ("policy", "Check, show and begin policy profiles."),
     "doctor": ("doctor", "Say what works on this machine."),
 }
