@@ -117,7 +117,7 @@ class EventCheck:
         for row in rows:
             position, stream, version, topic, facts, leaf, salt, body = row
             if position != self._expected:
-                self.say(row, f"position {self._expected} should stand here")
+                self._miss(position)
             self._expected = position + 1
             self._checked += 1
             run = runs.get(stream) or self._begin(row)
@@ -133,23 +133,29 @@ class EventCheck:
                         f'\0{{"facts":"{digest(facts).hexdigest()}","stream":{run.spelled},'
                         f'"topic":{spelled},"version":{version}}}'.encode()
                     ).digest()
+                if found != leaf:
+                    self.say(row, _ALTERED)
                 if facts[:28] == _NO_CAUSE:
                     commitment = facts[28:92]
                 elif facts[:10] == _CAUSE and facts[42:58] == _AFTER_CAUSE:
                     commitment = facts[58:122]
                 else:
                     commitment = _committed.decode(facts).commitment.encode()
-            except (GestaError, msgspec.DecodeError, TypeError, ValueError) as error:
-                self.say(row, f"{_ALTERED}: {error}")
-                continue
-            if found != leaf:
-                self.say(row, _ALTERED)
-            if body is None or salt is None:
-                self.say(row, "its private part is gone, with no erasure on record", "missing")
-            elif digest(salt + body).hexdigest().encode() != commitment:
-                self.say(row, "its private part is not the one that its facts commit to")
-            if topic == SEALED or topic.startswith(_SANDBOX):
-                self._look_closer(row, run)
+                if body is None or salt is None:
+                    self.say(row, "its private part is gone, with no erasure on record", "missing")
+                elif digest(salt + body).hexdigest().encode() != commitment:
+                    self.say(row, "its private part is not the one that its facts commit to")
+                if topic == SEALED or topic.startswith(_SANDBOX):
+                    self._look_closer(row, run)
+            except (
+                GestaError,
+                msgspec.MsgspecError,
+                AttributeError,
+                TypeError,
+                ValueError,
+            ) as error:
+                # Whoever changed it may have put in what is not even of the right type.
+                self.say(row, f"it cannot be what was recorded: {error}")
 
     def _begin(self, row: ScannedRow) -> _Run:
         """Return the run of *row*, of which nothing is in hand, as it was before it."""
@@ -165,21 +171,22 @@ class EventCheck:
 
     def _look_closer(self, row: ScannedRow, run: _Run) -> None:
         _, stream, version, topic, facts, *_ = row
-        try:
-            if topic != SEALED:
-                if run.reach != "reachable":
-                    run.reach = _sandbox.decode(facts).event.had.record
-                return
-            seal = _seal.decode(facts).event
-        except msgspec.DecodeError as error:
-            self.say(row, f"{_ALTERED}: {error}")
+        if topic != SEALED:
+            if run.reach != "reachable":
+                run.reach = _sandbox.decode(facts).event.had.record
             return
-        if (seal.count, seal.root) != (version, merkle.root_of(run.leaves[:version]).hex()):
-            self.say(row, "it seals other records than those of its run")
+        seal = _seal.decode(facts).event
         # What comes after a seal is seldom, and looks the run up again.
         del self._runs[stream]
         if run.reach is not None:
             self._reach[run.reach] += 1
+        if (seal.count, seal.root) != (version, merkle.root_of(run.leaves[:version]).hex()):
+            self.say(row, "it seals other records than those of its run")
+
+    def _miss(self, found: int) -> None:
+        gone = f"the events up to {found - 1} that stood here are gone"
+        what = gone if found > self._expected else f"another event than {found} should stand here"
+        self._findings.add(Finding(kind="invalid", what=what, position=self._expected))
 
     def skip_to(self, position: int) -> None:
         """Say that the next row stands at *position*: those between are another run's."""
@@ -188,8 +195,7 @@ class EventCheck:
     def expect(self, end: int | None) -> None:
         """Say that the rows should have gone up to below *end*."""
         if end is not None and self._expected != end:
-            what = f"the events from here to {end - 1} are gone"
-            self._findings.add(Finding(kind="invalid", what=what, position=self._expected))
+            self._miss(end)
 
     def say(self, row: ScannedRow, what: str, kind: Kind = "invalid") -> None:
         """Take in what is wrong with *row*."""

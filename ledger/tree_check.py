@@ -2,7 +2,8 @@
 
 Rule 1: a head that has another root than the leaves before it says that one of them is not what
 was signed. Which one, is known as closely as the heads around it stand.
-Rule 2: of heads that do not fit only the first is told: the later ones follow from it.
+Rule 2: of heads that do not fit only the first is told: the later ones follow from it. And it is
+not told where an event before it is known to be wrong: that says more.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class TreeCheck:
         self._each = each
         self._fits = since.size
         self._broken = False
+        # From where to where there is an event that the first head that does not fit is not of.
+        self.unlike: tuple[int, int] | None = None
         self.kept = 0
         self.newest: deque[KeptHead] = deque(maxlen=NEWEST)
         self.cosigned: deque[KeptHead] = deque(maxlen=NEWEST)
@@ -109,11 +112,8 @@ class TreeCheck:
             return
         text = head_text(self._origin(size), size, merkle.root(self.head))
         if not note.startswith(f"{text}\n".encode()):
-            self._invalid(
-                f"the events from {self._fits} to {size - 1} are not those that the kept head of "
-                f"{size} was signed for, or that head was changed",
-                self._fits,
-            )
+            self._broken = True
+            self.unlike = self._fits, size
             return
         self._fits = size
         one = (size, note, text)
@@ -122,6 +122,19 @@ class TreeCheck:
             self.cosigned.append(one)
         if self._each is not None:
             self._each(one)
+
+    def explain(self) -> None:
+        """Tell of the head that does not fit, where no event is known to be wrong before it."""
+        if self.unlike is None:
+            return
+        first, end = self.unlike
+        known = (one.position for one in self._findings.first if one.kind == "invalid")
+        if not any(at is not None and first <= at < end for at in known):
+            self._invalid(
+                f"the events from {first} to {end - 1} are not those that the kept head of {end} "
+                "was signed for, or that head was changed",
+                first,
+            )
 
     def _compare_known(self, known: Checkpoint) -> None:
         if known.size == self.head.size and known.root == merkle.root(self.head):

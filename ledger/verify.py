@@ -115,11 +115,13 @@ class Verifier:
         kept = self._snapshot.checkpoints(after=first)
         tree.run(self._snapshot.leaves(after=first - 1), kept, self._size)
         checked, reach = self._gather(parts, lambda done: progress(done, self._size - first))
+        tree.explain()
         signers = self._check_head(tree.head)
         if each is None:
             for one in dict.fromkeys([*tree.cosigned, *tree.newest]):
                 self._vouch(one)
         blobs = self._check_blobs(first)
+        self._findings.sort()
         assurance = self._vouching.assurance(self._size, signers)
         cosigned = self._vouching.cosigned(self._seen, brought=wanted.policy_brought)
         if assurance == "SIGNED" and cosigned and cosigned.brought and cosigned.quorum:
@@ -161,7 +163,6 @@ class Verifier:
             for word, count in part.reach.items():
                 reach[word] += count
             progress(checked)
-        self._findings.sort()
         return checked, Reach(**reach)
 
     def _check_here(self, first: int, end: int) -> Iterator[Part]:
@@ -173,7 +174,10 @@ class Verifier:
     def _check_head(self, head: TreeHead) -> set[VerifierKey]:
         if not self._size:
             return set()
-        if head.size == self._size and format_edge(head) != self._edge:
+        if head.size != self._size:
+            # That is a finding already, and what was signed cannot be compared with anything.
+            return set()
+        if format_edge(head) != self._edge:
             what = "the stored edge of the tree is not that of its events"
             self._findings.add(Finding(kind="invalid", what=what, position=self._size))
         if not self._note:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from adapters.sqlite.schema import describe_failure
-from ledger.errors import StoreUnavailable
+from ledger.errors import StoreUnavailable, StoreUnknown
 from ledger.store import ScannedRow
 
 SCANNED = (
@@ -30,7 +30,9 @@ class SQLiteSnapshot:
     def head(self) -> tuple[int, bytes, bytes]:
         """Return the tree's size, its edge and the note of both, as they are stored."""
         ((size, edge, note),) = self._each("SELECT size, edge, note FROM tree")
-        return size, edge, note
+        if not isinstance(size, int) or size < 0:
+            raise StoreUnknown("cannot read the ledger's tree: its size is no number")
+        return size, _bytes(edge), _bytes(note)
 
     def rows(self, *, after: int = -1, below: int | None = None) -> Iterator[ScannedRow]:
         """Yield every stored event with a position above *after* and below *below*, in order."""
@@ -50,10 +52,18 @@ class SQLiteSnapshot:
 
     def checkpoints(self, *, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield the kept notes of sizes above *after* with these, in order."""
-        return self._each("SELECT size, note FROM checkpoints WHERE size > ? ORDER BY size", after)
+        statement = "SELECT size, note FROM checkpoints WHERE size > ? ORDER BY size"
+        return ((size, _bytes(note)) for size, note in self._each(statement, after))
 
     def _each(self, statement: str, *parameters: object) -> Iterator[Any]:
         try:
             yield from self._connection.execute(statement, parameters)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot read the ledger: {describe_failure(error)}") from error
+
+
+def _bytes(value: object) -> bytes:
+    # A column takes any type from whoever writes to the file.
+    if isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else b""
