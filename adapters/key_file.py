@@ -22,14 +22,16 @@ from ledger.checkpoint import sign_head
 from ledger.errors import KeyRefused
 from ledger.merkle import TreeHead
 from ledger.note import format_vkey
+from ledger.signing import ED25519
 
 
 class KeyFile:
-    """The signing keys at *path*, all of the name *name*."""
+    """The signing keys at *path*, all of the name *name* and one *algorithm*."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, algorithm: int = ED25519) -> None:
         self.path = path
         self.name = name
+        self._algorithm = algorithm
         self._seen: tuple[int, ...] = ()
         self._signers: tuple[Ed25519Signer, ...] = ()
 
@@ -68,7 +70,7 @@ class KeyFile:
     def ensure(self) -> None:
         """Make the file with a new key, if it is not there; raises `KeyRefused`."""
         if not self.exists():
-            self._write([make_signer(self.name)], over=False)
+            self._write([make_signer(self.name, self._algorithm)], over=False)
 
     def replace(self, signers: Sequence[Ed25519Signer]) -> None:
         """Put *signers* in place of those that are there; raises `KeyRefused`."""
@@ -91,7 +93,8 @@ class KeyFile:
         except (OSError, UnicodeDecodeError) as error:
             raise KeyRefused(f"cannot read key file {self.path}: {error}") from error
         signers = tuple(parse_signer(line) for line in lines)
-        if not signers or any(one.key.name != self.name for one in signers):
+        wanted = (self.name, self._algorithm)
+        if not signers or any((one.key.name, one.key.algorithm) != wanted for one in signers):
             raise KeyRefused(f"cannot use key file {self.path}: it holds no key of {self.name}")
         return signers
 
@@ -118,3 +121,18 @@ class KeyFile:
                 draft.unlink(missing_ok=True)
         except OSError as error:
             raise KeyRefused(f"cannot make key file {self.path}: {error.strerror}") from error
+
+
+def name_in(path: Path) -> str | None:
+    """Return the name of the first key in the file at *path*, `None` if there is no file."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return parse_signer(path.read_text(encoding="utf-8").partition("\n")[0]).key.name
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyRefused(f"cannot read key file {path}: {error}") from error
+
+
+def new_witness_name() -> str:
+    """Return a name for a witness that was given none: one that no other has."""
+    return f"gesta/witness/{uuid.uuid4()}"

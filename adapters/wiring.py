@@ -7,7 +7,7 @@ no sandbox, no git and no YAML.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from adapters.home import Home
     from adapters.reader import Reader
     from adapters.key_file import KeyFile
+    from adapters.witness_client import Asked
+    from adapters.witness_server import WitnessServer
     from ledger.redaction import Redactor
     from ledger.rules import Rules
+    from ledger.signing import VerifierKey
     from ledger.store import Snapshot
     from ledger.verify import Verifier, ViewsCheck, Wanted
     from ledger.witness_policy import Policy
@@ -108,10 +111,7 @@ def key_file(home: Home, origin: str) -> KeyFile:
 
 def key_file_of(ledger: Ledger) -> KeyFile:
     """Return the file of the keys that sign a ledger's log."""
-    from adapters.home import Home, locate_home
-
-    home = Home(locate_home(ledger.hands.environment))
-    return key_file(home, ledger.journal.store.origin)
+    return key_file(home_of(ledger), ledger.journal.store.origin)
 
 
 def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -119,9 +119,16 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     from adapters.git_worktree import GitWorkspace
     from adapters.locks import FlockRunLock
     from adapters.plain_directory import PlainDirectory
+    from adapters.witness_background import sync_in_background
     from adapters.workspace_files import WorkspaceFiles
 
     blobs, files = Blobs(home.blobs, rows=journal.store.blob_row), WorkspaceFiles()
+
+    def ended(stream: str) -> None:
+        _write_journal(journal, blobs, files, home.workspaces, stream)
+        # Others learn of the log's head; nobody waits for them.
+        sync_in_background(home)
+
     return {
         "blobs": blobs,
         "git": GitWorkspace(),
@@ -131,7 +138,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
         "redactor": make_redactor,
         "sandboxes": lambda kind: make_sandbox(kind, environment),
         "workspaces": home.workspaces,
-        "ended": lambda stream: _write_journal(journal, blobs, files, home.workspaces, stream),
+        "ended": ended,
     }
 
 
@@ -170,13 +177,11 @@ def make_verifier(
     With *blobs* they are read too; *views* compares the stored views.
     """
     from adapters.ed25519_signer import check_ed25519
-    from adapters.home import Home, locate_home
     from adapters.sqlite_store import open_store
     from adapters.verify_workers import LARGE, parts_of
     from ledger.verify import Verifier
 
-    store = ledger.journal.store
-    home = Home(locate_home(ledger.hands.environment))
+    store, home = ledger.journal.store, home_of(ledger)
     large = snapshot.head()[0] - wanted.since.size >= LARGE
     return Verifier(
         snapshot,
@@ -192,10 +197,70 @@ def make_verifier(
 
 def read_witnesses(ledger: Ledger) -> Policy | None:
     """Return the policy of the witnesses that a ledger's home names, `None` if it names none."""
-    from adapters.home import Home, locate_home
     from adapters.witness_file import read_policy
 
-    return read_policy(Home(locate_home(ledger.hands.environment)).witnesses)
+    return read_policy(home_of(ledger).witnesses)
+
+
+def home_of(ledger: Ledger) -> Home:
+    """Return the home of an open ledger."""
+    from adapters.home import Home, locate_home
+
+    return Home(locate_home(ledger.hands.environment))
+
+
+def make_witness(
+    directory: Path | None, name: str | None, logs: Sequence[VerifierKey], host: str, port: int
+) -> tuple[WitnessServer, VerifierKey]:
+    """
+    Return a witness that can serve, and its key.
+
+    What it remembers is in *directory*, by default in the home; *logs* are added to those that it
+    knows. Raises `HomeRefused`, `KeyRefused`, `InputInvalid`.
+    """
+    import time
+
+    from adapters.ed25519_signer import check_ed25519
+    from adapters.home import open_home
+    from adapters.key_file import KeyFile, name_in, new_witness_name
+    from adapters.witness_memory import WitnessMemory
+    from adapters.witness_server import WitnessServer
+    from ledger.errors import InputInvalid
+    from ledger.signing import COSIGNATURE
+    from ledger.witness import Witness
+
+    place = directory or open_home(os.environ).path / "witness"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = place / "witness.key"
+    keys = KeyFile(path, name or name_in(path) or new_witness_name(), COSIGNATURE)
+    keys.ensure()
+    memory = WitnessMemory(place / "witness.db")
+    for log in logs:
+        memory.add_log(log)
+    signer = keys.signers()[0]
+    witness = Witness(signer, memory, memory.keys, check_ed25519, lambda: int(time.time()))
+    try:
+        return WitnessServer(witness, host, port), signer.key
+    except OSError as error:
+        raise InputInvalid(f"cannot listen at {host}:{port}: {error.strerror}") from error
+
+
+def ask_witnesses(ledger: Ledger, *, wait: bool, seconds: float) -> list[Asked]:
+    """
+    Have the witnesses that a ledger's home names cosign its head; none is named, none is asked.
+
+    Without *wait* nobody is asked while another process does so. Raises `StoreError`.
+    """
+    from adapters.ed25519_signer import check_ed25519
+    from adapters.witness_background import syncing
+    from adapters.witness_client import sync_witnesses
+
+    policy = read_witnesses(ledger)
+    if policy is None:
+        return []
+    with syncing(home_of(ledger), wait=wait) as our_turn:
+        store = ledger.journal.store
+        return sync_witnesses(store, policy, check_ed25519, seconds=seconds) if our_turn else []
 
 
 def make_redactor(patterns: tuple[str, ...]) -> Redactor:

@@ -30,13 +30,14 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home, work = place / "home", place / "work"
     work.mkdir()
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(place)}
+    said: Any
     for number in range(3):
         if number == 2:
             done = gesta("checkpoint", "--out", str(place / "kept"), cwd=work, GESTA_HOME=str(home))
             assert 0 == done.code, done.err
-        with open_ledger(home, environment=environment) as ledger:
-            with ledger.run(task="T-1", run=f"R-{number}", profile="local", directory=work) as run:
-                run.execute(["echo", f"run {number}"])
+        said = {"task": "T-1", "run": f"R-{number}", "profile": "local", "directory": work}
+        with open_ledger(home, environment=environment) as ledger, ledger.run(**said) as run:
+            run.execute(["echo", f"run {number}"])
     key = gesta("key", "show", cwd=work, GESTA_HOME=str(home)).out.decode().strip()
     (place / "key").write_text(key)
     return place
