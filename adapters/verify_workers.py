@@ -22,28 +22,15 @@ OpenStore = Callable[[], Store]
 
 
 def check_in_processes(open_store: OpenStore, first: int, end: int) -> Iterator[Part]:
-    """
-    Yield what came of the events from *first* to below *end*, and of any after it; at once.
-
-    Those that check them have started when this returns.
-    """
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    """Yield what came of the events from *first* to below *end*, and of any after it, in order."""
+    from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Not forked: this process may have threads, and the store's connections open.
-    pool = ProcessPoolExecutor(_processors(), get_context("spawn"))
     begins = range(first, end, PART)
-    futures = [
-        pool.submit(_check, open_store, begin, begin + PART if begin + PART < end else None)
-        for begin in begins
-    ]
-
-    def results() -> Iterator[Part]:
-        with pool:
-            for future in as_completed(futures):
-                yield future.result()
-
-    return results()
+    ends = [begin + PART if begin + PART < end else None for begin in begins]
+    # Not forked: this process may have threads, and has the store's connections open.
+    with ProcessPoolExecutor(_processors(), get_context("spawn")) as pool:
+        yield from pool.map(partial(_check, open_store), begins, ends)
 
 
 def parts_of(open_store: OpenStore) -> Callable[[int, int], Iterator[Part]]:

@@ -21,6 +21,7 @@ import msgspec
 
 from ledger import merkle
 from ledger.errors import GestaError
+from ledger.merkle import HASH_SIZE
 from ledger.sealing import SEALED, check_seal, check_seal_signature, leaf_of
 from ledger.signing import Check
 from ledger.store import PrivatePart, Row, ScannedRow, Snapshot
@@ -32,6 +33,7 @@ LeavesOf = Callable[[str, int], list[bytes]]
 _NO_CAUSE, _CAUSE = b'{"cause":null,"commitment":"', b'{"cause":"'
 _AFTER_CAUSE = b'","commitment":"'
 _CHUNK = 2_048
+_NO_HASH = bytes(HASH_SIZE)
 _SANDBOX = "sandbox.created."
 _ALTERED = "its facts, stream, version or topic are not those of its leaf"
 
@@ -70,11 +72,12 @@ class Part(msgspec.Struct, frozen=True):
     """
     What came of checking a part of the log.
 
-    *counted* is how many findings of each kind there are, *first* the first of them. *reach*
-    counts the runs whose sandboxes left the ledger within a command's reach, and the others.
+    *leaves* are those stored, one after another; one that is no hash is all zeros. *counted* is
+    how many findings of each kind there are, *first* the first of them. *reach* counts the runs
+    whose sandboxes left the ledger within a command's reach, and the others.
     """
 
-    checked: int
+    leaves: bytes
     counted: dict[Kind, int]
     first: list[Finding]
     reach: dict[str, int]
@@ -101,7 +104,7 @@ class EventCheck:
         self._reach = {"reachable": 0, "out_of_reach": 0}
         self._topics: dict[str, str] = {}
         self._expected = first
-        self._checked = 0
+        self._leaves: list[bytes] = []
 
     def result(self) -> Part:
         """Return what came of all rows so far."""
@@ -109,21 +112,21 @@ class EventCheck:
         for run in self._runs.values():
             if run.reach is not None:
                 reach[run.reach] += 1
-        return Part(self._checked, self._findings.counted, self._findings.first, reach)
+        return Part(b"".join(self._leaves), self._findings.counted, self._findings.first, reach)
 
     def check(self, rows: Iterable[ScannedRow]) -> None:
         """Check the next *rows*."""
-        runs, topics, digest = self._runs, self._topics, sha256
+        runs, topics, leaves, digest = self._runs, self._topics, self._leaves, sha256
         for row in rows:
             position, stream, version, topic, facts, leaf, salt, body = row
             if position != self._expected:
                 self._miss(position)
             self._expected = position + 1
-            self._checked += 1
+            leaves.append(hash_or_zeros(leaf))
             run = runs.get(stream) or self._begin(row)
             if len(run.leaves) != version:
                 self.say(row, f"version {len(run.leaves)} of its stream should stand here")
-            run.leaves.append(leaf)
+            run.leaves.append(leaves[-1])
             try:
                 spelled = topics.get(topic) or self._spell_topic(topic)
                 if topic == SEALED:
@@ -203,11 +206,16 @@ class EventCheck:
         self._findings.add(finding)
 
 
+def hash_or_zeros(leaf: object) -> bytes:
+    """Return a stored leaf as the hash that it should be."""
+    return leaf if isinstance(leaf, bytes) and len(leaf) == HASH_SIZE else _NO_HASH
+
+
 def check_part(snapshot: Snapshot, first: int, end: int | None = None) -> Part:
     """Check the events from position *first* to below *end*, or to the last one."""
 
     def leaves_of(stream: str, count: int) -> list[bytes]:
-        return [row[5] for row in islice(snapshot.stream(stream), count)]
+        return [hash_or_zeros(row[5]) for row in islice(snapshot.stream(stream), count)]
 
     check = EventCheck(leaves_of, first)
     rows = snapshot.rows(after=first - 1, below=end)
@@ -220,7 +228,7 @@ def check_part(snapshot: Snapshot, first: int, end: int | None = None) -> Part:
 def check_run(snapshot: Snapshot, stream: str, ledger: str, ed25519: Check) -> Part:
     """Check the events of one run wherever they stand, and its seals against all that they say."""
     rows = list(snapshot.stream(stream))
-    check = EventCheck(lambda stream, count: [])
+    check = EventCheck(lambda stream, count: [hash_or_zeros(row[5]) for row in rows[:count]])
     for row in rows:
         check.skip_to(row[0])
         check.check([row])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from ledger import merkle
 from ledger.assurance import head_text
@@ -42,7 +43,6 @@ class TreeCheck:
         each: Callable[[KeptHead], object] | None = None,
     ) -> None:
         self.head = since
-        self.size_at_end = since.size
         self._known = sorted(known, key=lambda one: one.size)
         self._origin = origin
         self._findings = findings
@@ -51,13 +51,14 @@ class TreeCheck:
         self._broken = False
         # From where to where there is an event that the first head that does not fit is not of.
         self.unlike: tuple[int, int] | None = None
+        self.short = False
         self.kept = 0
         self.newest: deque[KeptHead] = deque(maxlen=NEWEST)
         self.cosigned: deque[KeptHead] = deque(maxlen=NEWEST)
 
     def run(
         self,
-        leaves: Iterator[tuple[int, bytes]],
+        leaves: Iterator[bytes],
         kept: Iterator[tuple[int, bytes]],
         size: int,
     ) -> None:
@@ -69,12 +70,8 @@ class TreeCheck:
             stops += [upcoming[0]] if upcoming else []
             stops += [known[0].size] if known else []
             wanted = max(min(stops), self.head.size) - self.head.size
-            found = [leaf for _, (_, leaf) in zip(range(wanted), leaves, strict=False)]
-            try:
-                self.head = merkle.extend(self.head, found)
-            except TypeError:
-                self._invalid("a stored leaf is no hash", self.head.size)
-                return
+            found = list(islice(leaves, wanted))
+            self.head = merkle.extend(self.head, found)
             while upcoming is not None and upcoming[0] <= self.head.size:
                 self._compare(*upcoming)
                 upcoming = next(kept, None)
@@ -86,15 +83,14 @@ class TreeCheck:
 
     def _finish(
         self,
-        leaves: Iterator[tuple[int, bytes]],
+        leaves: Iterator[bytes],
         upcoming: tuple[int, bytes] | None,
         kept: Iterator[tuple[int, bytes]],
         size: int,
     ) -> None:
         beyond = sum(1 for _ in leaves)
         if self.head.size < size:
-            what = f"the log ends here, and its head is of {size} events: the others are gone"
-            self._invalid(what, self.head.size)
+            self._broken, self.short = True, True
         elif beyond:
             self._invalid(f"{beyond} events stand after the last signed head, of {size}", size)
         if upcoming is not None and not self._broken:
@@ -123,12 +119,15 @@ class TreeCheck:
         if self._each is not None:
             self._each(one)
 
-    def explain(self) -> None:
-        """Tell of the head that does not fit, where no event is known to be wrong before it."""
+    def explain(self, size: int) -> None:
+        """Tell of a head that does not fit, where no event is known to be wrong before it."""
+        known = {one.position for one in self._findings.first if one.kind == "invalid"}
+        if self.short and not any(at is not None and at < self.head.size for at in known):
+            what = f"the log ends here, and its head is of {size} events: the others are gone"
+            self._invalid(what, self.head.size)
         if self.unlike is None:
             return
         first, end = self.unlike
-        known = (one.position for one in self._findings.first if one.kind == "invalid")
         if not any(at is not None and first <= at < end for at in known):
             self._invalid(
                 f"the events from {first} to {end - 1} are not those that the kept head of {end} "

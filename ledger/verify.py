@@ -20,9 +20,9 @@ from ledger.blob_check import check_blobs
 from ledger.checkpoint import Checkpoint
 from ledger.codec import decode_facts
 from ledger.errors import GestaError
-from ledger.event_check import Part, check_part, check_run
+from ledger.event_check import Part, check_part, check_run, hash_or_zeros
 from ledger.keys import Epoch, KeyHistory
-from ledger.merkle import TreeHead, format_edge
+from ledger.merkle import HASH_SIZE, TreeHead, format_edge
 from ledger.note import format_vkey
 from ledger.ports import BlobStore
 from ledger.signing import Check, VerifierKey
@@ -36,7 +36,7 @@ PART = 25_000
 
 # Is told how many events are checked, and how many there are.
 Progress = Callable[[int, int], object]
-# Yields what came of the events from one position to below another, in parts, in any order.
+# Yields what came of the events from one position to below another, in parts, in order.
 Parts = Callable[[int, int], Iterable[Part]]
 # Says what in the views is not what the events make of them.
 ViewsCheck = Callable[[], Iterable[str]]
@@ -104,18 +104,19 @@ class Verifier:
         self._origin = origin
         self._seen: list[tuple[int, set[VerifierKey], int]] = []
         self._signatures = 0
+        self._checked = 0
+        self._reach = {"reachable": 0, "out_of_reach": 0}
 
     def verify(self, progress: Progress = lambda done, total: None) -> Verified:
         """Verify, and say what came of it; *progress* is told how far that is."""
         wanted, first = self._wanted, self._wanted.since.size
         each = self._vouch if wanted.all_signatures else None
         tree = TreeCheck(wanted.since, wanted.known, self._origin_at, self._findings, each)
-        # Where others check them, they begin now.
-        parts = iter(self._parts(first, self._size)) if wanted.stream is None else iter(())
         kept = self._snapshot.checkpoints(after=first)
-        tree.run(self._snapshot.leaves(after=first - 1), kept, self._size)
-        checked, reach = self._gather(parts, lambda done: progress(done, self._size - first))
-        tree.explain()
+        tree.run(self._leaves(first, progress), kept, self._size)
+        if wanted.stream is not None:
+            self._take(check_run(self._snapshot, wanted.stream, self._ledger, self._check))
+        tree.explain(self._size)
         signers = self._check_head(tree.head)
         if each is None:
             for one in dict.fromkeys([*tree.cosigned, *tree.newest]):
@@ -133,7 +134,7 @@ class Verifier:
             root=merkle.root(tree.head).hex(),
             since=first,
             stream=wanted.stream,
-            checked=checked,
+            checked=self._checked,
             counted=self._findings.counted,
             findings=tuple(self._findings.first),
             assurance=assurance,
@@ -145,25 +146,27 @@ class Verifier:
             signatures=self._signatures,
             blobs=blobs,
             views=self._views is not None,
-            reach=reach,
+            reach=Reach(**self._reach),
         )
         return Verified(report, tree.head, tuple(self._history.epochs))
 
-    def _gather(
-        self, parts: Iterator[Part], progress: Callable[[int], object]
-    ) -> tuple[int, Reach]:
+    def _leaves(self, first: int, progress: Progress) -> Iterator[bytes]:
+        """Yield the stored leaves, those of the whole log as their events are checked."""
         if self._wanted.stream is not None:
-            parts = iter(
-                [check_run(self._snapshot, self._wanted.stream, self._ledger, self._check)]
-            )
-        checked, reach = 0, {"reachable": 0, "out_of_reach": 0}
-        for part in parts:
-            checked += part.checked
-            self._findings.merge(part.counted, part.first)
-            for word, count in part.reach.items():
-                reach[word] += count
-            progress(checked)
-        return checked, Reach(**reach)
+            for _, leaf in self._snapshot.leaves(after=first - 1):
+                yield hash_or_zeros(leaf)
+            return
+        for part in self._parts(first, self._size):
+            self._take(part)
+            progress(self._checked, self._size - first)
+            starts = range(0, len(part.leaves), HASH_SIZE)
+            yield from [part.leaves[start : start + HASH_SIZE] for start in starts]
+
+    def _take(self, part: Part) -> None:
+        self._checked += len(part.leaves) // HASH_SIZE
+        self._findings.merge(part.counted, part.first)
+        for word, count in part.reach.items():
+            self._reach[word] += count
 
     def _check_here(self, first: int, end: int) -> Iterator[Part]:
         for begin in range(first, end, PART):
