@@ -14,35 +14,39 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from ledger.checkpoint import read_checkpoint
-from ledger.dsse import (
-    KEY_DETAILS,
-    envelope,
-    format_public_key,
-    log_entry,
-    parse_public_key,
-)
+from ledger.checkpoint import Checkpoint, read_checkpoint
 from ledger.errors import ProofInvalid, RunNotFound
 from ledger.events import BlobName
-from ledger.note import encode, parse_note
-from ledger.proofs import check_inclusion, prove_inclusion
+from ledger.note import encode, parse_note, parse_vkey
+from ledger.proofs import (
+    check_consistency,
+    check_inclusion,
+    prove_consistency,
+    prove_inclusion,
+)
 from ledger.sealing import SEALED, check_seal, leaf_of, read_signed
-from ledger.signing import ED25519, VerifierKey
+from ledger.sigstore import make_bundle
 from ledger.store import PrivatePart, Row
 
 if TYPE_CHECKING:
     from ledger.journal import Journal
     from ledger.recorded import Recorded
+    from ledger.signing import VerifierKey
     from ledger.store import Snapshot
 
 EVIDENCE: Final = "application/vnd.gesta.evidence.v1+json"
-BUNDLE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
-TRUSTED_ROOT: Final = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+
+
+class Consistency(msgspec.Struct, frozen=True, kw_only=True):
+    """That the log of *old* leaves, which somebody has kept, is the beginning of that of *new*."""
+
+    old: int
+    new: int
+    hashes: tuple[bytes, ...]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,17 +59,26 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     bundle: dict[str, Any]
     seal: Row
     records: tuple[Row, ...]
+    consistency: Consistency | None
     later: int
 
 
+def log_keys(journal: Journal) -> list[VerifierKey]:
+    """Return the keys that have signed the log, as it says itself, in their order."""
+    history = journal.history(journal.store.ledger_id)
+    keys = [getattr(record.event, "key", None) for record in history]
+    return [parse_vkey(key) for key in keys if key is not None]
+
+
 def collect_evidence(
-    journal: Journal, stream: str, keys: Sequence[VerifierKey], name: str
+    journal: Journal, stream: str, *, name: str, known: Checkpoint | None = None
 ) -> Evidence:
     """
-    Return the evidence of the run in *stream*; *keys* are those that have signed the log.
+    Return the evidence of the run in *stream*, called *name* in errors.
 
-    Raises `RunNotFound` for a run, called *name*, that is not sealed, `ProofInvalid` if what is
-    stored does not hold, `StoreUnavailable`.
+    *known* is a checkpoint of this log that somebody has kept; the evidence then shows that the
+    log has only grown since. Raises `RunNotFound` for a run that is not sealed, `ProofInvalid` if
+    what is stored does not hold, `StoreUnavailable`.
     """
     with journal.store.snapshot() as snapshot:
         rows = [_row(one) for one in snapshot.stream(stream)]
@@ -75,23 +88,58 @@ def collect_evidence(
                 f"cannot show run {name}: it has no signed seal; it gets one when it has ended"
             )
         records = rows[: seal.version]
-        check_seal(seal, records, ledger=journal.store.ledger_id)
-        for row in (*records, seal):
-            if row.leaf != leaf_of(row.stream, row.version, row.topic, row.facts):
-                raise ProofInvalid(
-                    f"cannot show run {name}: version {row.version} is not what was recorded"
-                )
-        note = _best_note(snapshot, seal.position)
+        _check_rows(records, seal, name, journal.store.ledger_id)
+        note = _best_note(snapshot, max(seal.position, known.size - 1 if known else 0))
         checkpoint = read_checkpoint(note)
         leaves = (leaf for _, leaf in snapshot.leaves())
-        hashes = prove_inclusion(leaves, seal.position, checkpoint.size)
+        hashes = _prove(leaves, seal.position, checkpoint.size)
+        consistency = _consistent(snapshot, known, checkpoint)
     check_inclusion(seal.leaf, seal.position, checkpoint.size, hashes, checkpoint.root)
     return Evidence(
-        bundle=_bundle(seal, hashes, note, _log_key(note, keys)),
+        bundle=make_bundle(
+            read_signed(seal), seal.position, hashes, note, _log_key(note, log_keys(journal))
+        ),
         seal=seal,
         records=tuple(records),
+        consistency=consistency,
         later=len(rows) - seal.version - 1,
     )
+
+
+def _check_rows(records: Sequence[Row], seal: Row, name: str, ledger: str) -> None:
+    check_seal(seal, records, ledger=ledger)
+    for row in (*records, seal):
+        if row.leaf != leaf_of(row.stream, row.version, row.topic, row.facts):
+            raise ProofInvalid(
+                f"cannot show run {name}: version {row.version} is not what was recorded"
+            )
+
+
+def _prove(leaves: Iterable[bytes], index: int, size: int) -> list[bytes]:
+    try:
+        return prove_inclusion(leaves, index, size)
+    except ValueError as error:
+        raise ProofInvalid(f"cannot show a run: {error}") from error
+
+
+def _consistent(
+    snapshot: Snapshot, known: Checkpoint | None, checkpoint: Checkpoint
+) -> Consistency | None:
+    if known is None:
+        return None
+    if known.origin != checkpoint.origin:
+        raise ProofInvalid(
+            f"cannot compare with the checkpoint of {known.origin}: this log is {checkpoint.origin}"
+        )
+    if known.size > checkpoint.size:
+        raise ProofInvalid(
+            f"cannot show that the log of {known.size} leaves has only grown: it has "
+            f"{checkpoint.size} now"
+        )
+    leaves = (leaf for _, leaf in snapshot.leaves())
+    hashes = prove_consistency(leaves, known.size, checkpoint.size)
+    check_consistency(known.size, checkpoint.size, hashes, known.root, checkpoint.root)
+    return Consistency(old=known.size, new=checkpoint.size, hashes=tuple(hashes))
 
 
 def blob_names(records: Iterable[Recorded]) -> list[str]:
@@ -110,12 +158,15 @@ def format_evidence(
 
     *blobs* are digests and what reads each one, `None` for one that is not to be had.
     """
-    head = {
+    head: dict[str, Any] = {
         "mediaType": EVIDENCE,
         "bundle": evidence.bundle,
         "seal": _plain(evidence.seal),
         "records": [_plain(row) for row in evidence.records],
     }
+    if evidence.consistency is not None:
+        plain = msgspec.structs.asdict(evidence.consistency)
+        head["consistency"] = {**plain, "hashes": [encode(one) for one in plain["hashes"]]}
     yield msgspec.json.encode(head)[:-1] + b',"blobs":{'
     for number, (digest, read) in enumerate(blobs):
         yield b'%s"%s":' % (b"," if number else b"", digest.encode())
@@ -126,64 +177,6 @@ def format_evidence(
         yield from _base64(read())
         yield b'"'
     yield b"}}\n"
-
-
-def format_trusted_root(keys: Sequence[VerifierKey]) -> bytes:
-    """
-    Return a Sigstore trusted root (v0.1) of the log that *keys* sign, for others' verifiers.
-
-    A key is valid by the log's size, which a trusted root cannot say; it is valid for all time.
-    """
-    begin = datetime.fromtimestamp(0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    logs = [
-        {
-            "baseUrl": f"https://{key.name}",
-            "hashAlgorithm": "SHA2_256",
-            "publicKey": {
-                "rawBytes": format_public_key(key.public),
-                "keyDetails": KEY_DETAILS,
-                "validFor": {"start": begin},
-            },
-            "logId": {"keyId": encode(key.digest)},
-        }
-        for key in keys
-    ]
-    root = {"mediaType": TRUSTED_ROOT, "tlogs": logs}
-    empty: dict[str, list[Any]] = {
-        name: [] for name in ("certificateAuthorities", "ctlogs", "timestampAuthorities")
-    }
-    return msgspec.json.format(msgspec.json.encode({**root, **empty}), indent=2) + b"\n"
-
-
-def _bundle(seal: Row, hashes: Sequence[bytes], note: bytes, key: VerifierKey) -> dict[str, Any]:
-    signed, checkpoint = read_signed(seal), read_checkpoint(note)
-    payload, index = signed.statement.encode(), str(seal.position)
-    entry = {
-        "logIndex": index,
-        "logId": {"keyId": encode(key.digest)},
-        "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
-        "inclusionProof": {
-            "logIndex": index,
-            "rootHash": encode(checkpoint.root),
-            "treeSize": str(checkpoint.size),
-            "hashes": [encode(one) for one in hashes],
-            "checkpoint": {"envelope": note.decode()},
-        },
-        "canonicalizedBody": encode(log_entry(payload, signed.signature, signed.public_key)),
-    }
-    return {
-        "mediaType": BUNDLE,
-        "verificationMaterial": {
-            "publicKey": {"hint": _hint(key.name, signed.public_key)},
-            "tlogEntries": [entry],
-        },
-        "dsseEnvelope": envelope(payload, signed.signature),
-    }
-
-
-def _hint(name: str, public_key: str) -> str:
-    """Return the id of the key that signed the Statement; the log may have another one by now."""
-    return VerifierKey(name, ED25519, parse_public_key(public_key)).id.hex()
 
 
 def _best_note(snapshot: Snapshot, position: int) -> bytes:

@@ -41,6 +41,7 @@ _COMMANDS = {
     "key": ("keys", "Show and change the key that signs the log."),
     "checkpoint": ("checkpoint", "Print the signed head of the log."),
     "witness": ("witness", "Have others vouch for the head; vouch for the heads of others."),
+    "evidence": ("evidence", "Write a file that shows a run to somebody who has nothing of ours."),
     "policy": ("policy", "Check, show and begin policy profiles."),
     "doctor": ("doctor", "Say what works on this machine."),
 }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from projections.run_view import RunView
 
 _MISSING = "(missing)"
-_REACHABLE = "the record was within the command's reach: it ran as the user who owns the ledger"
+REACHABLE = "the record was within the command's reach: it ran as the user who owns the ledger"
 
 
 @click.command("show")
@@ -149,7 +149,7 @@ def _isolation(view: RunView) -> list[tuple[str, str]]:
         facts.append(("Lost", ", ".join(row.lost)))
     facts += [("Fallback", _fallback(fallback)) for fallback in view.fallbacks]
     if row.had is not None and row.had.record == "reachable":
-        facts.append(("Record", _REACHABLE))
+        facts.append(("Record", REACHABLE))
     return facts
 
 
