@@ -64,5 +64,5 @@ constraints: ## Pin the newest versions of everything
 
 clean: ## Remove what the tools have left behind
 	@rm -rf .venv .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache
-	@rm -rf .ruff_cache build dist
+	@rm -rf .ruff_cache build dist tests/node/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""What the wheel holds: three packages, the profiles, and nothing else."""
+"""What the wheel holds: three packages, the profiles, the verifier, and nothing else."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_wheel_holds_the_packages_and_the_profiles_and_nothing_else(unpacked: Path) -> None:
-    """Every file in the wheel is a module, a marker of types, a profile or metadata."""
+def test_the_wheel_holds_packages_profiles_and_verifier_and_nothing_else(unpacked: Path) -> None:
+    """Every file in the wheel is a module, a marker of types, a profile, the verifier, metadata."""
     expected = {
         str(path.relative_to(ROOT))
         for package in PACKAGES
@@ -51,6 +51,7 @@ def test_the_wheel_holds_the_packages_and_the_profiles_and_nothing_else(unpacked
     expected |= {
         f"adapters/shipped_profiles/{path.name}" for path in (ROOT / "configs/profiles").iterdir()
     }
+    expected.add("adapters/shipped_verifier/gesta_verify.py")
     metadata = _metadata(unpacked).name
     expected |= {
         f"{metadata}/{name}"

@@ -60,7 +60,7 @@ def show_run(directory: Path) -> Shown:
     done = gesta(
         *("evidence", "T-1/shown", "-o", str(evidence), "--blobs", "--trusted-root", str(root)),
         cwd=work,
-        **environment,
+        GESTA_HOME=str(home),
     )
     assert 0 == done.code, done.err
     return Shown(home, evidence, root, key)

@@ -17,12 +17,13 @@ from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError as EnvelopeRefused
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # its own front door
 from sigstore._internal.merkle import verify_merkle_inclusion
 from sigstore._internal.rekor.checkpoint import SignedCheckpoint, verify_checkpoint
 from sigstore._internal.trust import KeyringPurpose, RekorKeyring
 from sigstore.errors import VerificationError
-from sigstore.models import TransparencyLogEntry, TrustedRoot, _TransparencyLogEntry
+from sigstore.models import TransparencyLogEntry, TrustedRoot
+from sigstore_models.rekor.v1 import TransparencyLogEntry as EntryMessage
 
 from ledger.dsse import format_public_key
 from tests.cli.gesta import ROOT, gesta
@@ -136,7 +137,7 @@ def edited_checkpoints(bundle: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def entry_of(bundle: dict[str, Any]) -> TransparencyLogEntry:
     """The log entry of a bundle as sigstore-python has it."""
     plain = bundle["verificationMaterial"]["tlogEntries"][0]
-    return TransparencyLogEntry(_TransparencyLogEntry.from_json(json.dumps(plain).encode()))
+    return TransparencyLogEntry(EntryMessage.from_json(json.dumps(plain).encode()))
 
 
 @pytest.fixture(scope="module")
@@ -270,12 +271,12 @@ def test_evidence_is_written_whole_and_over_nothing(shown: Shown, tmp_path: Path
     """A file that is there stays as it is, unless that is asked for; its owner alone may read."""
     target = tmp_path / "evidence.json"
     target.write_text("mine")
-    variables = {"GESTA_HOME": str(shown.home)}
-    refused = gesta("evidence", "T-1/shown", "-o", str(target), cwd=tmp_path, **variables)
+    words, home = ("evidence", "T-1/shown", "-o", str(target)), str(shown.home)
+    refused = gesta(*words, cwd=tmp_path, GESTA_HOME=home)
     assert 2 == refused.code
     assert "it is there already; --force replaces it" in refused.err
     assert "mine" == target.read_text()
-    done = gesta("evidence", "shown", "-o", str(target), "--force", cwd=tmp_path, **variables)
+    done = gesta(*words, "--force", cwd=tmp_path, GESTA_HOME=home)
     assert 0 == done.code
     assert "the record was within the command's reach" in done.err
     assert b"records of run T-1/shown, under the signed head of" in done.out

@@ -247,7 +247,8 @@ def test_any_value_in_any_place_is_a_verdict(shown: Shown) -> None:
     @given(_json, st.randoms(use_true_random=False))
     def check(value: Any, choice: random.Random) -> None:
         document: Any = shown.document
-        holder, name = None, None
+        holder: Any = None
+        name: Any = None
         at: Any = document
         while isinstance(at, dict | list) and at and (holder is None or choice.random() < 0.8):
             holder = at
