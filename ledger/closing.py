@@ -82,7 +82,7 @@ def seal_run(session: Session) -> None:
     """
     hands = session.hands
     rows = hands.journal.rows(session.stream)
-    root = merkle.root(merkle.extend(merkle.EMPTY, [row.leaf for row in rows]))
+    root = merkle.root_of([row.leaf for row in rows])
     log_size = hands.journal.store.tree_head().size
     seal = decide.seal_run(session.run, count=len(rows), root=root, log_size=log_size)
     if seal is None:

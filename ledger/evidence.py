@@ -219,6 +219,9 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def _row(scanned: Any) -> Row:
     position, stream, version, topic, facts, leaf, salt, body = scanned
+    if any(not isinstance(one, bytes | None) for one in (facts, leaf, salt, body)):
+        # SQLite keeps whatever kind of value somebody puts into a column.
+        raise ProofInvalid(f"cannot show run {stream}: version {version} is not what was recorded")
     return Row(
         position=position,
         stream=stream,

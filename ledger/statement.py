@@ -91,7 +91,8 @@ def derive_statement(ledger: str, rows: Sequence[Row], log_size: int, seal: Enve
     Return the Statement, JSON with sorted keys in ASCII, of a run whose records are *rows*.
 
     *ledger* is the ledger's id, *seal* the envelope of the event that will hold the Statement.
-    Raises `EventUnknown`, and `ProofInvalid` if *rows* do not begin with the run's opening.
+    Raises `EventUnknown`, and `ProofInvalid` if *rows* cannot be read or do not begin with the
+    run's opening.
     """
     facts = _derive(ledger, rows, log_size, seal)
     return _encoder.encode(
@@ -130,13 +131,12 @@ class _Statement(msgspec.Struct, frozen=True):
 
 
 def _derive(ledger: str, rows: Sequence[Row], log_size: int, seal: Envelope) -> Byproducts:
-    facts = [decode_facts(row.topic, row.facts) for row in rows]
+    facts = [_read(row) for row in rows]
     if not facts or not isinstance(facts[0].event, e.RunOpened):
         raise ProofInvalid("cannot state anything of a run: its opening is not on record")
     opened = facts[0].event
     commands = _commands(rows, facts)
     exits = Counter(one.exit_code for one in commands if one.exit_code is not None)
-    head = merkle.extend(merkle.EMPTY, [row.leaf for row in rows])
     return Byproducts(
         commands=tuple(commands[:MOST_COMMANDS]),
         commands_total=len(commands),
@@ -147,12 +147,21 @@ def _derive(ledger: str, rows: Sequence[Row], log_size: int, seal: Envelope) -> 
         opened=facts[0].commitment,
         outcome=_outcome([one.event for one in facts]),
         record=_record([one.event for one in facts]),
-        root=merkle.root(head).hex(),
+        root=merkle.root_of([row.leaf for row in rows]).hex(),
         run=opened.run,
         seal=seal,
         stream=rows[0].stream,
         task=opened.task,
     )
+
+
+def _read(row: Row) -> Any:
+    try:
+        return decode_facts(row.topic, row.facts)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ProofInvalid(
+            f"cannot read version {row.version} of run {row.stream}: {error}"
+        ) from error
 
 
 def _commands(rows: Sequence[Row], facts: Sequence[Any]) -> list[CommandFacts]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from adapters.sqlite.schema import describe_failure
@@ -57,7 +58,8 @@ class SQLiteSnapshot:
 
     def _each(self, statement: str, *parameters: object) -> Iterator[Any]:
         try:
-            yield from self._connection.execute(statement, parameters)
+            # Chained, so that whoever stops in the middle does not close what is closed by then.
+            yield from chain(self._connection.execute(statement, parameters))
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot read the ledger: {describe_failure(error)}") from error
 

@@ -49,7 +49,7 @@ def rows_of(events: Sequence[Event], after: Sequence[Row] = ()) -> list[Row]:
 
 def sealed(rows: Sequence[Row], signer: Signer = SIGNER) -> Row:
     """Return the row of the seal over *rows*."""
-    root = merkle.root(merkle.extend(merkle.EMPTY, [row.leaf for row in rows]))
+    root = merkle.root_of([row.leaf for row in rows])
     draft = e.RunSealed(count=len(rows), root=root.hex(), log_size=rows[-1].position + 1)
     return _row(rows, draft, signer)
 
