@@ -313,3 +313,22 @@ def test_an_open_run_has_no_evidence_yet(home: Path, tmp_path: Path) -> None:
     done = gesta("evidence", "-o", "e", cwd=tmp_path)
     assert 1 == done.code
     assert "it has no signed seal; it gets one when it has ended" in done.err
+
+
+def keys_of(value: Any) -> set[str]:
+    """The names of all keys in *value*, at any depth."""
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+def test_the_documentation_names_every_key_that_is_ours(shown: Shown) -> None:
+    """docs/format.md has each key of the evidence file, the Statement and a seal's facts."""
+    text = (ROOT / "docs" / "format.md").read_text()
+    document = shown.document
+    statement = json.loads(base64.b64decode(document["bundle"]["dsseEnvelope"]["payload"]))
+    said = statement["predicate"]["byproducts"]
+    ours = set(document) | set(document["records"][0]) | set(document["seal"]["private"])
+    ours |= set(statement["predicate"]) | keys_of({**said, "exit_codes": {}})
+    ours |= keys_of(json.loads(document["seal"]["facts"]))
+    assert set() == {name for name in ours if f"`{name}`" not in text and f".{name}`" not in text}

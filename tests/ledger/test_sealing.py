@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ from ledger.store import Row
 from tests.ledger.samples import COMMANDS
 from tests.ledger.sealed_runs import EVENTS, FIRST, LEDGER, SIGNER, STREAM, rows_of, sealed
 
+VECTORS = Path(__file__).parent.parent / "vectors"
 ROWS = rows_of(EVENTS)
 SEAL = sealed(ROWS)
 # What a person typed, named or printed in the run, or a bare digest of it.
@@ -243,3 +245,31 @@ def test_the_payload_type_is_signed_too() -> None:
     expected = b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     assert expected == pre_authentication(b"hello world", "http://example.com/HelloWorld")
     assert log_entry(b"a", "AA==", "AA==") != log_entry(b"b", "AA==", "AA==")
+
+
+def test_the_seal_of_a_kept_run_is_still_the_same() -> None:
+    """Statements are written again to be verified: from these rows it is this one, for ever."""
+    kept = json.loads((VECTORS / "seal.json").read_text())
+    rows = [stored(kept, one) for one in kept["records"]]
+    seal = stored(kept, kept["seal"])
+    assert [row.leaf for row in rows] == [
+        leaf_of(row.stream, row.version, row.topic, row.facts) for row in rows
+    ]
+    entry = leaf_entry(seal.stream, seal.version, seal.topic, seal.facts)
+    assert (kept["seal"]["entry"].encode(), seal.leaf) == (entry, merkle.leaf_hash(entry))
+    check_seal(seal, rows, ledger=kept["ledger"])
+    check_seal_signature(seal, check_ed25519)
+    assert kept["public"] == parse_public_key(read_signed(seal).public_key).hex()
+
+
+def stored(kept: dict[str, Any], one: dict[str, Any]) -> Row:
+    """A row of the kept run."""
+    return Row(
+        position=one["position"],
+        stream=kept["stream"],
+        version=one["version"],
+        topic=one["topic"],
+        facts=one["facts"].encode(),
+        leaf=bytes.fromhex(one["leaf"]),
+        private=None,
+    )
