@@ -153,5 +153,9 @@ def test_an_honest_history_is_intact(seed: int, tmp_path: Path) -> None:
             for number in range(HISTORIES):
                 writer.go_on()
                 report = writer.verify().report
-                assert (0, {}) == (report.exit_code, report.counted), (seed, number, report.findings[:4])
+                assert (0, {}) == (report.exit_code, report.counted), (
+                    seed,
+                    number,
+                    report.findings[:4],
+                )
                 assert report.assurance in {"SELF-CHECKED", "SIGNED"}, (seed, number)
