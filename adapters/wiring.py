@@ -21,8 +21,8 @@ from ledger.ports import BlobStore, Files, Sandbox
 
 if TYPE_CHECKING:
     from adapters.home import Home
-    from adapters.reader import Reader
     from adapters.key_file import KeyFile
+    from adapters.reader import Reader
     from adapters.witness_client import Asked
     from adapters.witness_server import WitnessServer
     from ledger.redaction import Redactor

@@ -8,7 +8,8 @@ events lie between one another's in the log.
 
 Rule 1: everything is written by the ledger's own code (`Journal.append`), a few events of a run at
 a time. Only the disk is not waited for.
-Rule 2: the same seed makes the same events, but for the ids of the ledger and its home.
+Rule 2: the same seed makes the same events, but for the ids of the ledger and its
+home, and what its key signs.
 Rule 3: what is recorded later has the higher position.
 """
 
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -29,14 +31,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from adapters.blobs import Blobs
 from adapters.home import home_id, open_home
 from adapters.profiles import PolicyProvider
+from adapters.wiring import key_file
 from benchmarks.made import scenes
 from benchmarks.made.life import HOUR, SECOND, Life, Plan, Step
 from benchmarks.made.outputs import Outputs
 from benchmarks.made.run import steps
 from ledger import events as e
+from ledger import merkle
+from ledger.codec import SignSeal
 from ledger.ids import new_stream, run_name
 from ledger.journal import Journal
 from ledger.recorded import Provenance, Said
+from ledger.sealing import sign_seal
+from ledger.signing import Signer
 
 DAYS = 90
 BEGIN = 1_775_001_600 * SECOND  # 2026-04-01 in UTC
@@ -92,9 +99,14 @@ class Writing:
     """One run being written: its history goes on whenever it is its turn."""
 
     def __init__(
-        self, journal: Journal, randomness: MadeRandomness, plan: Plan, outputs: Outputs
+        self,
+        journal: Journal,
+        randomness: MadeRandomness,
+        plan: Plan,
+        outputs: Outputs,
+        signer: Signer,
     ) -> None:
-        self._journal, self._randomness = journal, randomness
+        self._journal, self._randomness, self._signer = journal, randomness, signer
         self._who, self._stream = plan.who, plan.stream
         self._steps = steps(Life(plan, outputs))
         self._version = -1
@@ -118,12 +130,17 @@ class Writing:
         before = [step for step in ready if step.event is not None]
         self._append(before)
         if len(before) < len(ready):
-            count, root, size = self._journal.seal_material(self._stream)
-            seal = e.RunSealed(count=count, root=root.hex(), log_size=size)
-            self._append([Step(ready[-1].at, seal)])
+            self._seal(ready[-1].at)
         return len(ready)
 
-    def _append(self, steps: list[Step]) -> None:
+    def _seal(self, at: int) -> None:
+        store, rows = self._journal.store, self._journal.rows(self._stream)
+        root = merkle.root_of([row.leaf for row in rows]).hex()
+        seal = e.RunSealed(count=len(rows), root=root, log_size=store.tree_head().size)
+        sign = partial(sign_seal, ledger=store.ledger_id, rows=rows, signer=self._signer)
+        self._append([Step(at, seal)], sign)
+
+    def _append(self, steps: list[Step], sign: SignSeal | None = None) -> None:
         if not steps:
             return
         said = []
@@ -135,7 +152,7 @@ class Writing:
             intent = isinstance(step.event, e.CommandRequested | e.FileWriteRequested)
             self._cause = id if intent else self._opened
         blobs = [blob for step in steps for blob in step.blobs]
-        self._journal.append(self._stream, self._version, said, self._who, blobs=blobs)
+        self._journal.append(self._stream, self._version, said, self._who, blobs=blobs, sign=sign)
         self._version += len(steps)
 
 
@@ -161,9 +178,10 @@ def make_ledger(
         },
         clock=clock,
         randomness=randomness,
+        sign=lambda origin: key_file(ours, origin).sign,
     )
-    identity = home_id(ours)
-    journal.create_ledger(identity, _who(rng))
+    identity, keys = home_id(ours), key_file(ours, journal.store.origin)
+    journal.create_ledger(identity, _who(rng), keys.make)
     blobs = Blobs(ours.blobs, rows=journal.store.blob_row)
     outputs = Outputs(blobs, rng, distinct=distinct_outputs)
     plans = _plans(rng, PolicyProvider(ours.profiles, {}), identity, events)
@@ -171,7 +189,7 @@ def make_ledger(
     coming, left = next(plans), events - 1
     while left:
         while not due or coming.start <= due[0][0]:
-            writing = Writing(journal, randomness, coming, outputs)
+            writing = Writing(journal, randomness, coming, outputs, keys.signers()[0])
             heapq.heappush(due, (coming.start, coming.stream, writing))
             coming = next(plans)
         at, stream, writing = heapq.heappop(due)
