@@ -35,6 +35,8 @@ _AFTER_CAUSE = b'","commitment":"'
 _CHUNK = 2_048
 _NO_HASH = bytes(HASH_SIZE)
 _SANDBOX = "sandbox.created."
+# Whoever changed a row may have put in what is not even of the right type.
+_NOT_RECORDED = (GestaError, msgspec.MsgspecError, AttributeError, TypeError, ValueError)
 _ALTERED = "its facts, stream, version or topic are not those of its leaf"
 
 
@@ -138,26 +140,13 @@ class EventCheck:
                     ).digest()
                 if found != leaf:
                     self.say(row, _ALTERED)
-                if facts[:28] == _NO_CAUSE:
-                    commitment = facts[28:92]
-                elif facts[:10] == _CAUSE and facts[42:58] == _AFTER_CAUSE:
-                    commitment = facts[58:122]
-                else:
-                    commitment = _committed.decode(facts).commitment.encode()
                 if body is None or salt is None:
                     self.say(row, "its private part is gone, with no erasure on record", "missing")
-                elif digest(salt + body).hexdigest().encode() != commitment:
+                elif digest(salt + body).hexdigest().encode() != _commitment(facts):
                     self.say(row, "its private part is not the one that its facts commit to")
                 if topic == SEALED or topic.startswith(_SANDBOX):
                     self._look_closer(row, run)
-            except (
-                GestaError,
-                msgspec.MsgspecError,
-                AttributeError,
-                TypeError,
-                ValueError,
-            ) as error:
-                # Whoever changed it may have put in what is not even of the right type.
+            except _NOT_RECORDED as error:
                 self.say(row, f"it cannot be what was recorded: {error}")
 
     def _begin(self, row: ScannedRow) -> _Run:
@@ -241,6 +230,14 @@ def check_run(snapshot: Snapshot, stream: str, ledger: str, ed25519: Check) -> P
             except (GestaError, msgspec.DecodeError) as error:
                 check.say(rows[version], str(error))
     return check.result()
+
+
+def _commitment(facts: bytes) -> bytes:
+    if facts[:28] == _NO_CAUSE:
+        return facts[28:92]
+    if facts[:10] == _CAUSE and facts[42:58] == _AFTER_CAUSE:
+        return facts[58:122]
+    return _committed.decode(facts).commitment.encode()
 
 
 def _row(row: ScannedRow) -> Row:

@@ -123,16 +123,21 @@ class Verifier:
                 self._vouch(one)
         blobs = self._check_blobs(first)
         self._findings.sort()
+        report = self._report(tree, signers, blobs)
+        return Verified(report, tree.head, tuple(self._history.epochs))
+
+    def _report(self, tree: TreeCheck, signers: set[VerifierKey], blobs: int | None) -> Report:
+        wanted = self._wanted
         assurance = self._vouching.assurance(self._size, signers)
         cosigned = self._vouching.cosigned(self._seen, brought=wanted.policy_brought)
         if assurance == "SIGNED" and cosigned and cosigned.brought and cosigned.quorum:
             assurance = "WITNESSED"
         key = self._history.at(self._size)
-        report = Report(
+        return Report(
             origin=self._origin_at(self._size),
             size=self._size,
             root=merkle.root(tree.head).hex(),
-            since=first,
+            since=wanted.since.size,
             stream=wanted.stream,
             checked=self._checked,
             counted=self._findings.counted,
@@ -148,7 +153,6 @@ class Verifier:
             views=self._views is not None,
             reach=Reach(**self._reach),
         )
-        return Verified(report, tree.head, tuple(self._history.epochs))
 
     def _leaves(self, first: int, progress: Progress) -> Iterator[bytes]:
         """Yield the stored leaves, those of the whole log as their events are checked."""

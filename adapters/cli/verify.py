@@ -1,4 +1,4 @@
-"""`gesta verify`: does the log agree with itself and with what you kept, and who vouches for it?
+"""`gesta verify`: whether the log agrees with itself and what you kept, and who vouches for it.
 
 Rule 1: integrity and assurance stand on lines of their own; what cannot be told is always said.
 Rule 2: the exit code is 0 only where nothing is wrong; 3 says that there are two histories.
