@@ -28,7 +28,7 @@ FIRST = 20
 
 EVENTS: tuple[Event, ...] = (
     OPENING["run opened"],
-    OPENING["sandbox created"],
+    OPENING["sandbox created, and how soon"],
     COMMANDS["command requested"],
     COMMANDS["command executed"],
     COMMANDS["command requested, its arguments a blob"],

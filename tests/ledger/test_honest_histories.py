@@ -34,7 +34,7 @@ STEPS = (
     e.SandboxLost(ordinal=1),
     e.CleanedUp(ending=False, resource="branch", ordinal=1),
     e.CommandLost(command="c1", reason="process"),
-    OPENING["sandbox created"],
+    OPENING["sandbox created, and how soon"],
 )
 
 
