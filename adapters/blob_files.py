@@ -1,13 +1,15 @@
 """Compressed files: written beside their place, put there whole, read in pieces.
 
 Rule 1: a file is Zstandard (RFC 8878), one frame, and takes its name only when it is durable.
-Rule 2: reading expands a bounded piece at a time; a frame that wants more memory than ours ever
+Rule 2: a draft is locked by who writes it (flock(2)): one that is not is a dead writer's.
+Rule 3: reading expands a bounded piece at a time; a frame that wants more memory than ours ever
 do is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from typing import Any, Final
 
 from adapters.durable import sync_directory
 
+DRAFT: Final = ".draft-"
 _PIECE: Final = 256 * 1024
 # The window of what we write is 2 MiB (level 3); 8 MiB is what RFC 8878 asks readers to support.
 _WINDOW_LOG: Final = 23
@@ -30,8 +33,9 @@ class DraftFile:
         self._directory = directory
         self._compressor: Any = _zstd().ZstdCompressor()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = directory / f".draft-{os.urandom(16).hex()}"
+        self._path = directory / f"{DRAFT}{os.urandom(16).hex()}"
         self._file = os.fdopen(os.open(self._path, _DRAFT_FLAGS, 0o600), "wb")
+        fcntl.flock(self._file.fileno(), fcntl.LOCK_SH)
 
     def write(self, data: bytes) -> None:
         """Append *data*, compressed."""

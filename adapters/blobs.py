@@ -4,17 +4,22 @@ Rule 1: nothing exists under a blob's name that is not whole and durable: a file
 it is renamed, its directory after. A writer that was killed leaves a draft that nothing names.
 Rule 2: memory is bounded, whatever the size; more than `ROW_LIMIT` bytes go to disk as they come.
 Rule 3: what is read is checked against its name before the last of it is handed out.
+Rule 4: a file takes its name only while the store's lock is shared (flock(2)), and the lock is kept
+until `keeping` ends; who collects files has it alone. No file is collected before its event is on
+record.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from adapters.blob_files import DraftFile, read_file
+from adapters.shared_lock import SharedLock
 from ledger.errors import BlobDamaged, BlobMissing, StoreUnavailable
 from ledger.outcomes import Blob, Captured
 
@@ -32,10 +37,15 @@ class Blobs:
     def __init__(self, directory: Path, rows: Callable[[str], bytes | None]) -> None:
         self._directory = directory
         self._rows = rows
+        self._shared = SharedLock(directory.with_name(f"{directory.name}.lock"))
 
     def sink(self, limit: int | None = None) -> BlobWriter:
         """Return a sink that keeps at most *limit* bytes."""
-        return BlobWriter(self._directory, limit)
+        return BlobWriter(self._directory, limit, self._shared)
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """Keep files that are made within the block from being collected."""
+        return self._shared.keeping()
 
     def put(self, data: bytes) -> Blob:
         """Keep *data*; a large one is a synced file when this returns, a small one a row."""
@@ -97,8 +107,9 @@ class Blobs:
 class BlobWriter:
     """Takes the bytes of one blob as they come; it satisfies `ledger.ports.BlobSink`."""
 
-    def __init__(self, directory: Path, limit: int | None) -> None:
+    def __init__(self, directory: Path, limit: int | None, shared: SharedLock) -> None:
         self._directory = directory
+        self._shared = shared
         self._limit = limit
         self._total = self._kept = 0
         self._head = bytearray()
@@ -161,7 +172,9 @@ class BlobWriter:
         if self._draft is None:
             return Blob(digest, self._kept, bytes(self._head))
         try:
-            self._draft.publish(Path("sha256", digest[:2], digest[2:]))
+            with self._shared.keeping():
+                self._shared.take()
+                self._draft.publish(Path("sha256", digest[:2], digest[2:]))
         except OSError as error:
             self.discard()
             raise StoreUnavailable(f"cannot write blob {digest}: {error}") from error

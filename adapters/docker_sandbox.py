@@ -30,7 +30,6 @@ from adapters.docker.service import (
     STREAM_LABEL,
     DockerService,
     DockerTrouble,
-    Marked,
     find_service,
     is_installed,
     labels_of,
@@ -39,6 +38,7 @@ from adapters.docker.service import (
 from adapters.docker.starter import FOUND, line_to_become, line_to_find
 from adapters.docker.watch import Watch
 from ledger.isolation import Isolation
+from ledger.liveness import Marked
 from ledger.outcomes import (
     Cancelled,
     Lost,
@@ -52,7 +52,7 @@ from ledger.outcomes import (
 )
 from ledger.ports import Cancellation, Command, SandboxWish
 
-__all__ = ["DockerSandbox", "Marked"]
+__all__ = ["DockerSandbox"]
 
 _LOOK_UP_S = 30.0
 

@@ -30,6 +30,7 @@ from adapters.e2b.request import why_impossible
 from adapters.e2b.residence import Residence
 from ledger.cells import Cell
 from ledger.isolation import Isolation, Limits
+from ledger.liveness import Marked
 from ledger.outcomes import (
     Cancelled,
     Executed,
@@ -44,17 +45,9 @@ from ledger.outcomes import (
 )
 from ledger.ports import Cancellation, Command, SandboxWish
 
-__all__ = ["E2BSandbox", "E2BSandboxAdapter", "Marked"]
+__all__ = ["E2BSandbox", "E2BSandboxAdapter"]
 
 _HOME, _STREAM, _ORDINAL = "gesta-home", "gesta-stream", "gesta-ordinal"
-
-
-class Marked(msgspec.Struct, frozen=True):
-    """A sandbox at the provider that carries our home's mark: which run's it is."""
-
-    id: str
-    stream: str
-    ordinal: str
 
 
 class E2BSandbox:

@@ -106,6 +106,7 @@ class Execution:
         if self._command.time_limit_s is not None:
             self._deadline = self._began + self._command.time_limit_s
         descriptors = self._arrange(out, err, given)
+        self._command.started((self._supervisor.process,))
         try:
             self._supervisor.send(b"run", *request, descriptors=descriptors)
         finally:
@@ -162,8 +163,8 @@ class Execution:
     def _hear(self) -> None:
         for message in self._supervisor.receive():
             match message:
-                case [b"started", _]:
-                    pass
+                case [b"started", process]:
+                    self._command.started((self._supervisor.process, int(process)))
                 case [b"ended", _, _, _, _, _] | [b"failed", _, _] if self._end is None:
                     self._end = message
                     self._supervisor.forget_command()

@@ -18,7 +18,8 @@ import msgspec
 
 from adapters.git.checkout import Checkout, locate, repository_lock
 from adapters.git.command import Git, Settings, find_git, read_settings, require_git
-from adapters.git.marker import Marker, identify, read_marker, write_marker
+from adapters.git.marker import Marker, delete_scratch, identify, read_marker, write_marker
+from adapters.git.occupation import occupied
 from adapters.git.patch_capture import capture_patch
 from adapters.git.pointer_files import read_line
 from adapters.git.private_dir import SYNCED, PrivateGitDir
@@ -63,7 +64,8 @@ class GitWorkspace:
             message = f"cannot make a worktree at {intent.path}: something is there"
             return Unavailable(reason="failed", message=message)
         try:
-            return self._make(program, checkout, intent)
+            with occupied(intent.scratch, make=True):
+                return self._make(program, checkout, intent)
         except (WorkspaceError, OSError) as error:
             left = self.clear(intent)
             return Unavailable(
@@ -75,6 +77,10 @@ class GitWorkspace:
 
     def capture(self, intent: WorktreeIntent, made: WorktreeMade) -> PatchMade:
         """Take the patch against the synced tree, and keep the commits that were made."""
+        with occupied(intent.scratch):
+            return self._capture(intent, made)
+
+    def _capture(self, intent: WorktreeIntent, made: WorktreeMade) -> PatchMade:
         program = require_git(f"capture {made.path}")
         marker = read_marker(intent.scratch)
         workspace = Path(made.path)
@@ -108,10 +114,15 @@ class GitWorkspace:
             return RemovalFailed(reason="not_ours", message=message)
         return remove_workspace(claimed, intent.scratch)
 
+    def stands(self, intent: WorktreeIntent) -> bool:
+        """Say whether anything is where the worktree is made, whatever it is."""
+        return os.path.lexists(intent.path)
+
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what a `create` that did not come to its end may have left."""
         begun = read_marker(intent.scratch)
         if begun is None:
+            delete_scratch(intent.scratch)
             return Removed()
         if begun.kind == "linked" and begun.git_dir is None:
             common_dir = Path(begun.common_dir or "/")

@@ -1,7 +1,8 @@
 """Locks of runs, held with the kernel's help (flock(2)).
 
 Rule 1: the kernel lets go of the lock when its process dies, whatever killed it. What the file
-says about the holder is a hint for people; nothing is decided by it.
+says (the holder, and the processes that run its command) is a hint; whether a run is alive is never
+decided by it.
 Rule 2: two sessions of one process exclude each other as two processes do.
 Rule 3: asking for the state never makes somebody else's `hold` fail.
 """
@@ -12,14 +13,16 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from adapters.forks import ForkAware, watch_forks
+from adapters.process_marks import mark_of
 from ledger.errors import RunBusy, StoreUnavailable
+from ledger.liveness import ProcessMark
 
 
 class FlockRunLock(ForkAware):
@@ -31,7 +34,7 @@ class FlockRunLock(ForkAware):
         watch_forks(self)
 
     @contextlib.contextmanager
-    def hold(self, stream: str) -> Iterator[None]:
+    def hold(self, stream: str) -> Iterator[FlockHold]:
         """Hold the run's lock; raises `RunBusy` at once if another process holds it."""
         path = self._path(stream)
         try:
@@ -39,16 +42,14 @@ class FlockRunLock(ForkAware):
             self._held.add(descriptor)
         except OSError as error:
             raise StoreUnavailable(f"cannot lock run {stream}: {error}") from error
-        # A full disk is no reason not to work, or not to clean up: the hint stays out.
-        with contextlib.suppress(OSError):
-            _write_hint(descriptor)
+        hold = FlockHold(descriptor)
         try:
-            yield
+            yield hold
         finally:
             # A child that was forked meanwhile has neither the lock nor, by now, the descriptor.
             if descriptor in self._held:
                 self._held.discard(descriptor)
-                _let_go(path, descriptor)
+                _let_go(path, descriptor, remove=hold.end())
 
     def state(self, stream: str) -> Literal["free", "held"]:
         """Say whether some process holds it now."""
@@ -60,6 +61,14 @@ class FlockRunLock(ForkAware):
             return "free" if _try(descriptor, fcntl.LOCK_SH) else "held"
         finally:
             os.close(descriptor)
+
+    def known(self) -> list[str]:
+        """Return the streams that have a lock file: who is done with a run removes it."""
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            return []
+        return sorted(name.removesuffix(".lock") for name in names if name.endswith(".lock"))
 
     def renew_child(self) -> None:
         """Close the parent's locks: a child that outlives it must not keep them."""
@@ -84,6 +93,55 @@ class FlockRunLock(ForkAware):
                 raise
             # It was removed between our opening and our locking it: what we hold has no name.
             os.close(descriptor)
+
+
+class FlockHold:
+    """The lock of a run while it is ours; it satisfies `ledger.liveness.Hold`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+        self._own = mark_of(os.getpid())
+        self._remembered = False
+        self.left = _read_hint(descriptor)
+        self.note(())
+
+    def note(self, pids: Sequence[int]) -> None:
+        """Note the processes that would have to be ended if we died, in place of earlier ones."""
+        if self._own is None or self._descriptor is None:
+            return
+        marks = [mark for mark in map(mark_of, pids) if mark is not None]
+        hint = _Hint(self._own.pid, self._own.started, self._own.boot, tuple(marks))
+        data = msgspec.json.encode(hint) + b"\n"
+        # A full disk is no reason not to work, or not to clean up: the hint stays out.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, data, 0)
+
+    def remember(self, run: bool) -> None:
+        """Say whether the file stays when we have let go of the lock."""
+        self._remembered = run
+
+    def end(self) -> bool:
+        """Note nothing any more, and say whether the file is to go."""
+        if self._remembered:
+            self.note(())
+        self._descriptor = None
+        return not self._remembered
+
+
+class _Hint(msgspec.Struct, frozen=True):
+    pid: int
+    started: int
+    boot: str
+    processes: tuple[ProcessMark, ...] = ()
+
+
+def _read_hint(descriptor: int) -> tuple[ProcessMark, ...]:
+    try:
+        return msgspec.json.decode(os.pread(descriptor, 1 << 16, 0), type=_Hint).processes
+    except (OSError, msgspec.MsgspecError):
+        # A new file, or one that was cut off: it is a hint, and there is none.
+        return ()
 
 
 def _take_or_refuse(descriptor: int, stream: str) -> None:
@@ -114,34 +172,11 @@ def _is_still(path: Path, descriptor: int) -> bool:
     return os.path.samestat(named, os.fstat(descriptor))
 
 
-def _let_go(path: Path, descriptor: int) -> None:
+def _let_go(path: Path, descriptor: int, *, remove: bool) -> None:
     # Files of ended runs would pile up, so they go, and while the lock is held: whoever has
     # opened this one meanwhile gets the lock of a file without a name, sees that, and begins anew.
     try:
-        if _is_still(path, descriptor):
+        if remove and _is_still(path, descriptor):
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
-
-
-def _write_hint(descriptor: int) -> None:
-    hint = {"pid": os.getpid(), "started": _start_time(), "boot": _boot_id()}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(hint) + b"\n", 0)
-
-
-def _start_time() -> int | None:
-    """Return when this process started, in clock ticks since the boot (proc(5))."""
-    try:
-        text = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The second field is the program's name in brackets, which may hold anything.
-    return int(text.rpartition(")")[2].split()[19])
-
-
-def _boot_id() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return None

@@ -19,7 +19,8 @@ import msgspec
 from adapters.git.command import Settings, find_git, read_settings, require_git
 from adapters.git.directory_listing import Listing, list_source, list_workspace
 from adapters.git.file_copy import CopiedFile, SkippedFile, copy_file, open_directory
-from adapters.git.marker import Marker, identify, read_marker, write_marker
+from adapters.git.marker import Marker, delete_scratch, identify, read_marker, write_marker
+from adapters.git.occupation import occupied
 from adapters.git.patch_capture import CapturedPatch, capture_patch
 from adapters.git.private_dir import SYNCED, Numbers, PrivateGitDir
 from adapters.git.removal import remove_workspace
@@ -51,7 +52,8 @@ class PlainDirectory:
             message = f"cannot make a directory at {intent.path}: something is there"
             return Unavailable(reason="failed", message=message)
         try:
-            return self._make(intent)
+            with occupied(intent.scratch, make=True):
+                return self._make(intent)
         except (WorkspaceError, OSError) as error:
             left = self.clear(intent)
             return Unavailable(
@@ -63,6 +65,10 @@ class PlainDirectory:
 
     def capture(self, intent: WorktreeIntent, made: WorktreeMade) -> PatchMade:
         """Take the patch against the copy."""
+        with occupied(intent.scratch):
+            return self._capture(intent, made)
+
+    def _capture(self, intent: WorktreeIntent, made: WorktreeMade) -> PatchMade:
         workspace = Path(made.path)
         marker = read_marker(intent.scratch)
         if marker is None or marker.workspace is None or marker.workspace != identify(workspace):
@@ -91,10 +97,17 @@ class PlainDirectory:
             return RemovalFailed(reason="not_ours", message=message)
         return remove_workspace(Marker(kind="directory", path=made.path), intent.scratch)
 
+    def stands(self, intent: WorktreeIntent) -> bool:
+        """Say whether anything is where the copy is made, whatever it is."""
+        return os.path.lexists(intent.path)
+
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what a `create` that did not come to its end may have left."""
         begun = read_marker(intent.scratch)
-        return Removed() if begun is None else remove_workspace(begun, intent.scratch)
+        if begun is None:
+            delete_scratch(intent.scratch)
+            return Removed()
+        return remove_workspace(begun, intent.scratch)
 
     def _make(self, intent: WorktreeIntent) -> WorktreeMade:
         program = find_git()

@@ -7,7 +7,7 @@ no sandbox, no git and no YAML.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.errors import GestaError
 from ledger.hands import Hands
 from ledger.journal import Journal
-from ledger.ledger import Ledger
+from ledger.ledger import OPENED, Ledger
 from ledger.outcomes import Unavailable
 from ledger.ports import BlobStore, Files, Sandbox
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from adapters.reader import Reader
     from adapters.witness_client import Asked
     from adapters.witness_server import WitnessServer
+    from ledger.liveness import RunLock
     from ledger.redaction import Redactor
     from ledger.rules import Rules
     from ledger.signing import VerifierKey
+    from ledger.spool import Spool
     from ledger.store import Snapshot
     from ledger.verify import Verifier, ViewsCheck, Wanted
     from ledger.witness_policy import Policy
@@ -116,12 +118,16 @@ def key_file_of(ledger: Ledger) -> KeyFile:
 
 def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:
     from adapters.blobs import Blobs
+    from adapters.free_space import free_bytes
     from adapters.git_worktree import GitWorkspace
     from adapters.locks import FlockRunLock
     from adapters.plain_directory import PlainDirectory
+    from adapters.spool import SpoolFiles
+    from adapters.survivors import ProcSurvivors
     from adapters.witness_background import sync_in_background
     from adapters.workspace_files import WorkspaceFiles
 
+    locks, spool = FlockRunLock(home.locks), SpoolFiles(home.spool)
     blobs, files = Blobs(home.blobs, rows=journal.store.blob_row), WorkspaceFiles()
 
     def ended(stream: str) -> None:
@@ -130,11 +136,15 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
         sync_in_background(home)
 
     return {
-        "blobs": blobs,
+        "blobs": Blobs(home.blobs, rows=journal.store.blob_row),
         "git": GitWorkspace(),
         "plain": PlainDirectory(home.path),
         "files": files,
-        "locks": FlockRunLock(home.locks),
+        "locks": locks,
+        "survivors": ProcSurvivors(),
+        "spool": spool,
+        "unfinished": partial(_unfinished, journal, locks, spool),
+        "room": partial(free_bytes, home.path),
         "redactor": make_redactor,
         "sandboxes": lambda kind: make_sandbox(kind, environment),
         "workspaces": home.workspaces,
@@ -155,6 +165,14 @@ def _write_journal(
 
         name = "" if isinstance(error, GestaError) else f"{type(error).__name__}: "
         logging.getLogger("gesta").warning("gesta: no journal of run %s: %s%s", stream, name, error)
+
+
+def _unfinished(journal: Journal, locks: RunLock, spool: Spool, thorough: bool) -> Iterable[str]:
+    """Return the streams of runs that somebody worked in last; or of all, to be *thorough*."""
+    found = dict.fromkeys((*locks.known(), *spool.streams()))
+    if thorough:
+        found |= dict.fromkeys(record.stream for record in journal.read(topics=OPENED))
+    return found
 
 
 def _load_rules(home: Home, environment: Mapping[str, str], profile: str | None) -> Rules:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ledger import file_access
 from ledger.cells import CellResult
-from ledger.closing import CloseRun, close_run, close_sandbox, settle
+from ledger.cleaning import close_sandbox
+from ledger.closing import CloseRun, close_run, settle
 from ledger.commands import Execute, Finished
 from ledger.errors import GestaError
 from ledger.execution import execute

@@ -2,12 +2,14 @@
 
 Rule 1: the caller sees every byte as it comes; the store keeps up to the policy's limit.
 Rule 2: secrets are taken out before anything is kept.
+Rule 3: what the disk has no room for is cut off like what is too long, and the command goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from ledger.errors import StoreUnavailable
 from ledger.outcomes import Blob, Captured, Output
 from ledger.ports import BlobSink, BlobStore
 from ledger.redaction import RedactingStream, Redactor
@@ -16,27 +18,59 @@ Live = Callable[[bytes], None]
 
 
 class _Stream:
-    """One stream: shown as it is, kept without its secrets."""
+    """
+    One stream: shown as it is, kept without its secrets.
 
-    def __init__(self, sink: BlobSink, redaction: RedactingStream, live: Live | None) -> None:
-        self._sink = sink
+    One that is *dispensable* goes on where the disk has no room for it.
+    """
+
+    def __init__(
+        self,
+        sink: BlobSink,
+        redaction: RedactingStream,
+        live: Live | None,
+        *,
+        dispensable: bool,
+    ) -> None:
+        self._dispensable = dispensable
+        self._sink: BlobSink | None = sink
         self._redaction = redaction
         self._live = live
         self._total = 0
 
     def write(self, data: bytes) -> None:
         self._total += len(data)
-        self._sink.write(self._redaction.feed(data))
+        clean = self._redaction.feed(data)
+        try:
+            if self._sink is not None:
+                self._sink.write(clean)
+        except StoreUnavailable:
+            # No room for it is no reason to end a command: how it ends can still be recorded.
+            self._do_without()
         if self._live is not None:
             self._live(data)
 
     def finish(self) -> Captured:
-        self._sink.write(self._redaction.finish())
-        kept = self._sink.finish()
-        return Captured(self._total, kept.blob, kept.truncated, dict(self._redaction.counts))
+        clean = self._redaction.finish()
+        counts = dict(self._redaction.counts)
+        try:
+            if self._sink is not None:
+                self._sink.write(clean)
+                kept = self._sink.finish()
+                return Captured(self._total, kept.blob, kept.truncated, counts)
+        except StoreUnavailable:
+            self._do_without()
+        return Captured(self._total, None, self._total > 0, counts)
+
+    def _do_without(self) -> None:
+        self.discard()
+        if not self._dispensable:
+            raise  # noqa: PLE0704  # it is called where the failure is caught
 
     def discard(self) -> None:
-        self._sink.discard()
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.discard()
 
 
 class Capture:
@@ -52,7 +86,8 @@ class Capture:
     ) -> None:
         self._rule_set = redactor.digest
         self._stdout, self._stderr, self._stdin = (
-            _Stream(blobs.sink(limit), redactor.stream(), live) for live in (stdout, stderr, None)
+            _Stream(blobs.sink(limit), redactor.stream(), live, dispensable=True)
+            for live in (stdout, stderr, None)
         )
         self._kept_stdin = False
         self.stdout = self._stdout.write
@@ -82,7 +117,7 @@ def store_clean(
     blobs: BlobStore, redactor: Redactor, chunks: Iterable[bytes]
 ) -> tuple[Blob, dict[str, int]]:
     """Store *chunks* without their secrets; return the blob, and what was taken out by rule."""
-    stream = _Stream(blobs.sink(), redactor.stream(), None)
+    stream = _Stream(blobs.sink(), redactor.stream(), None, dispensable=False)
     for chunk in chunks:
         stream.write(chunk)
     captured = stream.finish()

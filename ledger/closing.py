@@ -10,6 +10,7 @@ Rule 3: closing again goes on where an earlier close stopped.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -18,19 +19,13 @@ import msgspec
 from ledger import decide, merkle
 from ledger import events as e
 from ledger.capture import store_clean
-from ledger.errors import GestaError, StoreError, WorkspaceError
-from ledger.ostext import to_os
-from ledger.outcomes import (
-    Blob,
-    PatchMade,
-    RemovalFailed,
-    Removed,
-    Unavailable,
-    WorktreeMade,
-)
-from ledger.run import Holding, Phase, Run
+from ledger.cleaning import Cleanup, clean_up, clear_workspace, sweep_sandboxes, worktree_made
+from ledger.errors import RunBusy, StoreError, WorkspaceError
+from ledger.outcomes import Blob, PatchMade, RemovalFailed
+from ledger.run import Phase, Run
 from ledger.sealing import sign_seal
 from ledger.session import Session
+from ledger.spool import drain
 
 
 class CloseRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +37,20 @@ class CloseRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settle(session: Session) -> None:
-    """Call a command lost whose process cannot have outlived the lock that we now hold."""
+    """
+    Put in order what an earlier process left unfinished; the run's lock is ours.
+
+    What it saw and could not record is recorded, what it ran is ended, and a command that has no
+    outcome by then is called lost. Raises `RunBusy` if something of it cannot be ended.
+    """
+    drain(session)
+    if session.hold is not None:
+        left = session.hands.survivors.end(session.stream, session.hold.left)
+        if left:
+            raise RunBusy(
+                f"cannot work in run {session.run.run}: {left} of its processes cannot be ended; "
+                "end them"
+            )
     session.record(decide.lose_command)
 
 
@@ -53,22 +61,49 @@ def close_run(session: Session, wanted: CloseRun) -> None:
     Raises `MoveIllegal` if it has ended; `StoreError` after cleaning up as far as is safe.
     """
     decide.begin_ending(session.run)
-    if session.run.mode == "detached":
+    outcome = wanted.outcome or ("failed" if session.run.failures else "succeeded")
+    _end(session, outcome, lambda run: _completed(run, wanted))
+
+
+def abandon_run(session: Session) -> None:
+    """
+    End the run of a process that died: as `close_run` does, and also what it had not recorded yet.
+
+    A sandbox that was made and is not on record is found by what it was marked with, a worktree by
+    its name. Raises `StoreError` after cleaning up as far as is safe.
+    """
+    if session.worktree is None:
+        clear_workspace(session)
+    _end(session, "abandoned", decide.abandon_run, sweep_sandboxes(session))
+
+
+def _end(
+    session: Session,
+    outcome: str,
+    last: Callable[[Run], e.RunEvent],
+    more: Sequence[Cleanup] = (),
+) -> None:
+    if session.run.mode == "detached" or outcome == "abandoned":
         # Other processes gave its commands their secrets; ours are the best guess at them.
         session.redactor = session.redactor.knowing(session.hands.environment)
     trouble: StoreError | None = None
     kept: RemovalFailed | None = None
     try:
-        kept = _capture(session)
+        with session.hands.blobs.keeping():
+            kept = _capture(session)
     except StoreError as error:
         # The patch exists and no event names it: the worktree is all that holds the work.
         trouble = error
         kept = RemovalFailed(reason="not_captured", message=str(error))
-    outcome = wanted.outcome or ("failed" if session.run.failures else "succeeded")
-    cleanups = _clean_up(session, kept, outcome)
+    cleanups = [*clean_up(session, kept, outcome), *more]
     if trouble is not None:
         raise trouble
-    session.record(lambda run: _complete(run, cleanups, wanted))
+    session.record(
+        lambda run: [
+            *(decide.record_cleanup(h, how, name=name, ending=True) for h, how, name in cleanups),
+            last(run),
+        ]
+    )
     seal_run(session)
     session.hands.ended(session.stream)
     session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
@@ -99,15 +134,10 @@ def seal_run(session: Session) -> None:
     )
 
 
-def _complete(
-    run: Run, cleanups: list[tuple[Holding, Removed | RemovalFailed, str]], wanted: CloseRun
-) -> list[e.RunEvent]:
-    return [
-        *(decide.record_cleanup(h, result, name=name, ending=True) for h, result, name in cleanups),
-        decide.complete_run(
-            run, asked=wanted.outcome, reason=wanted.reason, message=wanted.message
-        ),
-    ]
+def _completed(run: Run, wanted: CloseRun) -> e.RunEvent:
+    return decide.complete_run(
+        run, asked=wanted.outcome, reason=wanted.reason, message=wanted.message
+    )
 
 
 def capture_between(session: Session) -> None:
@@ -126,11 +156,12 @@ def capture_between(session: Session) -> None:
         captured = session.hands.workspace(made.kind).capture(session.worktree_intent(), made)
         earlier = session.patch_text
         if captured.tree != (earlier.tree if earlier else made.tree):
-            patch, redactions = session.store(captured.patch)
-            session.record(
-                lambda run: [decide.record_patch(captured, patch, redactions, ending=False)],
-                blobs=[patch],
-            )
+            with session.hands.blobs.keeping():
+                patch, redactions = session.store(captured.patch)
+                session.record(
+                    lambda run: [decide.record_patch(captured, patch, redactions, ending=False)],
+                    blobs=[patch],
+                )
 
 
 def _store_patch(session: Session, captured: PatchMade) -> tuple[Blob, dict[str, int]]:
@@ -144,6 +175,17 @@ def _store_patch(session: Session, captured: PatchMade) -> tuple[Blob, dict[str,
 def _capture(session: Session) -> RemovalFailed | None:
     if session.run.phase is Phase.ENDING or not (session.run.commands or session.run.files):
         return None
+    return _capture_all(session, ending=True)
+
+
+def capture_late(session: Session) -> RemovalFailed | None:
+    """Capture what could not be captured when the run ended; return why it cannot be still."""
+    session.redactor = session.redactor.knowing(session.hands.environment)
+    with session.hands.blobs.keeping():
+        return _capture_all(session, ending=False)
+
+
+def _capture_all(session: Session, *, ending: bool) -> RemovalFailed | None:
     made = worktree_made(session)
     if made is None:
         return RemovalFailed(reason="not_captured", message="where the worktree is was erased")
@@ -154,8 +196,8 @@ def _capture(session: Session) -> RemovalFailed | None:
         return RemovalFailed(reason="not_captured", message=str(error))
     patch, redactions = _store_patch(session, captured)
     events = [
-        decide.record_patch(captured, patch, redactions, ending=True),
-        *(decide.record_artifact(*artifact) for artifact in artifacts),
+        decide.record_patch(captured, patch, redactions, ending=ending),
+        *(decide.record_artifact(*artifact, ending=ending) for artifact in artifacts),
     ]
     session.record(lambda run: events, blobs=[patch, *(blob for _, blob, _ in artifacts)])
     return None
@@ -167,76 +209,3 @@ def _store_artifacts(session: Session) -> list[tuple[str, Blob, dict[str, int]]]
         (path, *store_clean(session.hands.blobs, session.redactor, files.chunks(root, path)))
         for path in files.find(root, texts.artifacts if texts else ())
     ]
-
-
-def _clean_up(
-    session: Session, kept: RemovalFailed | None, outcome: e.RunOutcome
-) -> list[tuple[Holding, Removed | RemovalFailed, str]]:
-    results: list[tuple[Holding, Removed | RemovalFailed, str]] = []
-    sandbox = session.run.holding("sandbox")
-    closed = close_sandbox(session, sandbox)
-    if sandbox is not None:
-        results.append((sandbox, closed, sandbox.id))
-    results += _close_unclear(session)
-    worktree = session.run.holding("worktree")
-    if worktree is None or (kept is None and session.run.keeps_worktree(outcome)):
-        return results
-    removed = kept or _remove_worktree(session)
-    results.append((worktree, removed, str(session.root)))
-    return results
-
-
-def close_sandbox(session: Session, holding: Holding | None) -> Removed | RemovalFailed:
-    """End the run's sandbox: the one in hand, else the one that *holding* says there is."""
-    for prepared in session.prepared.values():
-        prepared.close()
-    session.prepared.clear()
-    hand, session.sandbox = session.sandbox, None
-    if hand is not None:
-        return hand.close()
-    if holding is None:
-        return Removed()
-    found = session.hands.sandboxes(holding.kind)
-    if isinstance(found, Unavailable):
-        return RemovalFailed(reason="failed", message=found.message)
-    return found.remove(holding.id)
-
-
-def _close_unclear(session: Session) -> list[tuple[Holding, Removed | RemovalFailed, str]]:
-    """End what may have come to be though its making was not answered; return the failures."""
-    ordinal = session.run.made("sandbox") + 1
-    results = [(hand.kind, hand.close()) for hand in session.unclear]
-    session.unclear.clear()
-    return [
-        (Holding("sandbox", ordinal, kind, "", "live"), result, "made without an answer")
-        for kind, result in results
-        if isinstance(result, RemovalFailed)
-    ]
-
-
-def _remove_worktree(session: Session) -> Removed | RemovalFailed:
-    made = worktree_made(session)
-    if made is None:
-        return RemovalFailed(reason="failed", message="where the worktree is was erased")
-    try:
-        return session.hands.workspace(made.kind).remove(session.worktree_intent(), made)
-    except GestaError as error:
-        return RemovalFailed(reason="failed", message=str(error))
-
-
-def worktree_made(session: Session) -> WorktreeMade | None:
-    """Return the worktree as its adapter reported it, or `None` if its private part is gone."""
-    event, text = session.worktree, session.worktree_text
-    if event is None or text is None:
-        return None
-    return WorktreeMade(
-        kind=event.kind,
-        path=to_os(text.path),
-        git_dir=None if text.git_dir is None else to_os(text.git_dir),
-        branch=text.branch,
-        base_commit=text.base_commit,
-        tree=text.tree,
-        synced=event.synced,
-        skipped=event.skipped,
-        deleted=event.deleted,
-    )

@@ -6,6 +6,9 @@ requested and has no ending, which whoever takes the run's lock next calls lost.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+
 import msgspec
 
 from ledger import decide
@@ -18,16 +21,17 @@ from ledger.closing import capture_between
 from ledger.code_cells import Results, as_taken, perform_cell
 from ledger.commands import Execute, Finished
 from ledger.decide import CommandWanted
-from ledger.errors import CommandNotAllowed, MoveIllegal
-from ledger.guarding import fingerprints, record_changes
+from ledger.errors import CommandNotAllowed, MoveIllegal, StoreError
+from ledger.guarding import changed_paths, fingerprints, record_changes
 from ledger.isolation import Isolation
 from ledger.ostext import check_os, from_os
-from ledger.outcomes import Blob, Lost, NotStarted, Outcome
+from ledger.outcomes import Blob, Lost, NotStarted, Outcome, Output
 from ledger.overrides import check_variable_set
 from ledger.ports import Cancellation, Command, Input, Sandbox
 from ledger.recorded import Recorded
 from ledger.rules import RuleTexts
 from ledger.session import Session
+from ledger.spool import Spooled, spool
 from ledger.surroundings import Surroundings, directory_of, environment, surround
 
 _LARGEST_ARGV = 16 * 1024
@@ -58,7 +62,8 @@ def execute(session: Session, wanted: Execute, cancellation: Cancellation | None
         command = surround(session, texts, wanted, directory, sandbox, had)
         denial = _denial(session, texts, wanted.argv, command, sandbox, had)
         wanted, command = as_taken(sandbox, wanted, command)
-        record = _request(session, wanted, command, had, made, denial)
+        with session.hands.blobs.keeping():
+            record = _request(session, wanted, command, had, made, denial)
     except BaseException:
         if made:
             # It is not on record: nobody would find it, and no command may run in it.
@@ -80,6 +85,7 @@ def _request(
 ) -> Recorded:
     """Record the intent, or its denial, together with the sandbox that was made for it."""
     session.redactor = session.redactor.knowing(command.env)
+    session.hands.spool.reserve(session.stream)
     text, blobs, redactions = _text(session, wanted, command)
     requested = decide.request_command(
         session.run,
@@ -100,6 +106,7 @@ def _request(
 
 
 def _perform(
+    session: Session,
     sandbox: Sandbox,
     wanted: Execute,
     command: Surroundings,
@@ -122,6 +129,7 @@ def _perform(
             stdout=capture.stdout,
             stderr=capture.stderr,
             stdin=_input(wanted, capture),
+            started=session.hold.note if session.hold else _ignore,
         ),
         cancellation,
     )
@@ -147,24 +155,57 @@ def _run(
     capture = Capture(session.hands.blobs, session.redactor, limit, wanted.stdout, wanted.stderr)
     results = Results(session.hands.blobs, session.redactor, limit)
     guarded = fingerprints(session)
-    outcome = _perform(sandbox, wanted, command, capture, results, cancellation)
-    output = msgspec.structs.replace(capture.finish(), results=results.kept)
     requested = record.event
     assert isinstance(requested, e.CommandRequested)
-    session.record(
-        lambda run: (
-            *decide.record_outcome(run, requested.command, outcome, output),
-            *(decide.lose_sandbox(run) if isinstance(outcome, Lost) else ()),
-        ),
-        cause=record.id,
-        blobs=[*blobs_of(output), *(result.blob for result in output.results)],
-    )
+    with contextlib.ExitStack() as keeping:
+        if wanted.form == "cell":
+            # Its results are blobs before its end.
+            keeping.enter_context(session.hands.blobs.keeping())
+        outcome = _perform(session, sandbox, wanted, command, capture, results, cancellation)
+        keeping.enter_context(session.hands.blobs.keeping())
+        output = msgspec.structs.replace(capture.finish(), results=results.kept)
+        _record_outcome(session, record, outcome, output, guarded)
     if isinstance(outcome, Lost):
         session.sandbox = None
         sandbox.close()
     record_changes(session, requested.command, guarded, record.id)
     capture_between(session)
     return Finished(requested.command, outcome, output)
+
+
+def _record_outcome(
+    session: Session,
+    record: Recorded,
+    outcome: Outcome,
+    output: Output,
+    guarded: dict[str, str | None],
+) -> None:
+    """Record how a command ended; what the store refuses is kept beside it."""
+    requested = record.event
+    assert isinstance(requested, e.CommandRequested)
+    occurred = session.hands.clock.now()
+    try:
+        session.record(
+            lambda run: (
+                *decide.record_outcome(run, requested.command, outcome, output),
+                *(decide.lose_sandbox(run) if isinstance(outcome, Lost) else ()),
+            ),
+            cause=record.id,
+            occurred=occurred,
+            blobs=[*blobs_of(output), *(result.blob for result in output.results)],
+        )
+    except StoreError as error:
+        seen = Spooled(
+            stream=session.stream,
+            command=requested.command,
+            cause=record.id,
+            occurred=occurred,
+            who=session.who,
+            outcome=outcome,
+            output=output,
+            changed=changed_paths(session, guarded),
+        )
+        raise spool(session, seen, error) from error
 
 
 def _denial(
@@ -227,6 +268,10 @@ def _text(
     )
     counts = _sum(words.counts, variables.counts, taken_out)
     return text, [kept for kept in (blob, source) if kept], counts
+
+
+def _ignore(_pids: Sequence[int]) -> None:
+    """Note nothing: there is no lock to note it in."""
 
 
 def _sum(*counts: dict[str, int]) -> dict[str, int]:

@@ -20,13 +20,18 @@ def fingerprints(session: Session) -> dict[str, str | None]:
     }
 
 
+def changed_paths(session: Session, before: dict[str, str | None]) -> tuple[str, ...]:
+    """Return the protected paths that are not as they were *before*."""
+    if not before:
+        return ()
+    after = fingerprints(session)
+    return tuple(path for path in before if before[path] != after[path])
+
+
 def record_changes(
     session: Session, command: str, before: dict[str, str | None], cause: str
 ) -> None:
     """Record which protected paths *command* has changed, if any."""
-    if not before:
-        return
-    after = fingerprints(session)
-    changed = tuple(path for path in before if before[path] != after[path])
+    changed = changed_paths(session, before)
     if changed:
         session.record(lambda run: [decide.record_protected_change(command, changed)], cause=cause)

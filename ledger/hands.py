@@ -5,16 +5,18 @@ Rule: the walk knows ports only; `adapters.wiring` alone puts concrete ones here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from ledger.journal import Journal
+from ledger.liveness import RunLock, Survivors
 from ledger.outcomes import Unavailable
-from ledger.ports import BlobStore, Clock, Files, Randomness, RunLock, Sandbox, Workspace
+from ledger.ports import BlobStore, Clock, Files, Randomness, Sandbox, Workspace
 from ledger.redaction import Redactor
 from ledger.signing import LogKeys
+from ledger.spool import Spool
 
 
 class Hands(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,9 +24,11 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     What a run is done with.
 
     *redactor* makes one for a policy's patterns. *sandboxes* makes a sandbox of a kind, or says
-    why there is none of that kind here; *environment* is the caller's own; *told* is what commands
-    within the ledger's reach are told of it, so that a `gesta` of theirs finds it. *ended* is
-    called with the stream of a run that has ended and been sealed; it never raises.
+    why there is none of that kind here; *unfinished* names the streams of runs that may need
+    recovery, all of them or those that a glance finds; *room* says how many bytes are free in the
+    home. *environment* is the caller's own; *told* is what commands within the ledger's reach are
+    told of it, so that a `gesta` of theirs finds it. *ended* is called with the stream of a run
+    that has ended and been sealed; it never raises.
     """
 
     journal: Journal
@@ -34,8 +38,12 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     plain: Workspace
     files: Files
     locks: RunLock
+    survivors: Survivors
+    spool: Spool
     redactor: Callable[[tuple[str, ...]], Redactor]
     sandboxes: Callable[[str], Sandbox | Unavailable]
+    unfinished: Callable[[bool], Iterable[str]]
+    room: Callable[[], int]
     clock: Clock
     randomness: Randomness
     environment: Mapping[str, str]

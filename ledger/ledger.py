@@ -14,8 +14,10 @@ from ledger.closing import settle
 from ledger.errors import MoveIllegal, RunAmbiguous, RunBusy, RunNotFound, StoreError
 from ledger.events import LegacyEventImported, RunOpened
 from ledger.ids import named_stream
+from ledger.liveness import holding
 from ledger.opening import OpenRun, name_run, open_run
 from ledger.overrides import NOTHING, Overrides
+from ledger.recovery import Recovery, recover
 from ledger.run import Phase
 from ledger.session import Listener, Session
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ledger.events import Mode
     from ledger.hands import Hands
     from ledger.journal import Journal
+    from ledger.liveness import Hold
     from ledger.recorded import Provenance, Recorded
     from ledger.rules import Rules
     from ledger.run import Run, Status
@@ -96,8 +99,8 @@ class Ledger:
         """
         wanted = self._wanted("held", said)
         names = name_run(self.hands, wanted)
-        with self.hands.locks.hold(names[2]):
-            active = self._open(wanted, names, said)
+        with holding(self.hands, names[2]) as hold:
+            active = self._open(wanted, names, said, hold)
             error: BaseException | None = None
             try:
                 yield active
@@ -111,8 +114,8 @@ class Ledger:
         """Open a run that outlives this process; `resume` it to work in it, and to close it."""
         wanted = self._wanted("detached", said)
         names = name_run(self.hands, wanted)
-        with self.hands.locks.hold(names[2]):
-            return self._open(wanted, names, said)
+        with holding(self.hands, names[2]) as hold:
+            return self._open(wanted, names, said, hold)
 
     @contextlib.contextmanager
     def resume(
@@ -130,9 +133,9 @@ class Ledger:
         `RunAmbiguous`, `RunBusy`, `MoveIllegal`.
         """
         stream = self.find(words)
-        with self._held(stream):
-            who = self._who(actor, caller_trace)
-            session = Session(self.hands, stream, self.journal.history(stream), who, listener)
+        with self._held(stream) as hold:
+            who, history = self._who(actor, caller_trace), self.journal.history(stream)
+            session = Session(self.hands, stream, history, who, listener, hold)
             if session.run.mode != "detached":
                 raise MoveIllegal(
                     f"cannot work in run {session.run.run}: it is held by the process that opened "
@@ -194,6 +197,14 @@ class Ledger:
         """Return everything on record of a run, in order."""
         return self.journal.history(self.find(words))
 
+    def recover(self, *, thorough: bool = True) -> Iterator[Recovery]:
+        """
+        Bring the runs whose process died to their end, and yield what each came to.
+
+        Without being *thorough* only those are looked at that somebody was at work in last.
+        """
+        return recover(self.hands, self.provenance(None), thorough=thorough)
+
     def close(self) -> None:
         """Let go of the store."""
         self.journal.close()
@@ -223,9 +234,11 @@ class Ledger:
             parent=self._parent(),
         )
 
-    def _open(self, wanted: OpenRun, names: tuple[str, str, str], said: Opening) -> ActiveRun:
+    def _open(
+        self, wanted: OpenRun, names: tuple[str, str, str], said: Opening, hold: Hold
+    ) -> ActiveRun:
         who = self._who(said.get("actor"), said.get("caller_trace"))
-        return ActiveRun(open_run(self.hands, wanted, names, who, said.get("listener")))
+        return ActiveRun(open_run(self.hands, wanted, names, who, said.get("listener"), hold))
 
     def _read_named(self, task: str, run: str) -> Iterator[tuple[str, str]]:
         for record in self.journal.read(topics=OPENED):
@@ -241,16 +254,16 @@ class Ledger:
             yield run
 
     @contextlib.contextmanager
-    def _held(self, stream: str) -> Iterator[None]:
+    def _held(self, stream: str) -> Iterator[Hold]:
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(self.hands.locks.hold(stream))
+                hold = stack.enter_context(holding(self.hands, stream))
             except RunBusy:
                 run = self.journal.load(stream)
                 raise RunBusy(
                     f"cannot work in run {run.task}/{run.run}: another process is at work in it"
                 ) from None
-            yield
+            yield hold
 
     def _who(self, actor: str | None, caller_trace: str | None) -> Provenance:
         who = self.provenance(actor)

@@ -15,17 +15,20 @@ import msgspec
 from ledger import decide
 from ledger import events as e
 from ledger.choosing import prepare_sandbox
+from ledger.cleaning import clear_workspace
 from ledger.closing import CloseRun, close_run
 from ledger.decide import Attempted
 from ledger.errors import (
     IsolationRefused,
     RunExists,
     StoreError,
+    StoreUnavailable,
     VersionConflict,
     WorkspaceError,
 )
 from ledger.hands import Hands
 from ledger.ids import check_id, named_stream, new_stream, run_name
+from ledger.liveness import Hold
 from ledger.ostext import from_os
 from ledger.outcomes import Unavailable, WorktreeMade
 from ledger.overrides import (
@@ -66,6 +69,8 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_TASK = "adhoc"
+# Bytes in the home without which no run is begun: room for its records, and to end it in order.
+LEAST_ROOM = 16 << 20
 
 
 def name_run(hands: Hands, wanted: OpenRun) -> tuple[str, str, str]:
@@ -84,16 +89,19 @@ def open_run(
     names: tuple[str, str, str],
     who: Provenance,
     listener: Listener | None = None,
+    hold: Hold | None = None,
 ) -> Session:
     """
     Open a run and make its workspace.
 
     *names* come from `name_run`; whoever wants the run held has its lock by now. Raises
-    `RunExists`, `IsolationRefused` (with the refusal and the run's end on record).
+    `RunExists`, `IsolationRefused` (with the refusal and the run's end on record), and
+    `StoreUnavailable` where there is too little room to begin.
     """
+    _check_room(hands)
     survey = hands.git.survey(wanted.directory)
     recorded = _record_intent(hands, wanted, names, survey, who)
-    session = Session(hands, names[2], recorded, who, listener)
+    session = Session(hands, names[2], recorded, who, listener, hold)
     try:
         if wanted.mode == "held":
             prepare_sandbox(session)
@@ -106,22 +114,33 @@ def open_run(
     return session
 
 
+def _check_room(hands: Hands) -> None:
+    free = hands.room()
+    if free < LEAST_ROOM:
+        raise StoreUnavailable(
+            f"cannot open a run: {free >> 20} MiB are free on the disk of the ledger's home; free "
+            f"at least {LEAST_ROOM >> 20}"
+        )
+
+
 def _record_worktree(session: Session, made: WorktreeMade) -> None:
-    manifest = session.hands.blobs.put(made.manifest)
-    patch, redactions = (None, {}) if made.patch is None else session.store(made.patch)
-    session.record(
-        lambda run: [
-            decide.create_worktree(run, made, patch=patch, manifest=manifest, redactions=redactions)
-        ],
-        blobs=[manifest, patch] if patch else [manifest],
-    )
+    with session.hands.blobs.keeping():
+        manifest = session.hands.blobs.put(made.manifest)
+        patch, redactions = (None, {}) if made.patch is None else session.store(made.patch)
+        session.record(
+            lambda run: [
+                decide.create_worktree(
+                    run, made, patch=patch, manifest=manifest, redactions=redactions
+                )
+            ],
+            blobs=[manifest, patch] if patch else [manifest],
+        )
 
 
 def _give_up(session: Session, error: BaseException) -> None:
     """End a run that could not be opened whole, and leave nothing of it."""
     if session.worktree is None:
-        for hand in (session.hands.git, session.hands.plain):
-            hand.clear(session.worktree_intent())
+        clear_workspace(session)
     # A store that cannot be written leaves the run open on record: recovery ends it.
     with contextlib.suppress(StoreError):
         message = str(error) or type(error).__name__

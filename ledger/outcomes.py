@@ -86,7 +86,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     rule_set: str | None = None
 
 
-class Executed(msgspec.Struct, frozen=True, kw_only=True):
+class Executed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The command ran to its end: either *exit_code* or *signal* is set."""
 
     usage: Usage
@@ -95,27 +95,27 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
     killed_by_memory_limit: bool = False
 
 
-class NotStarted(msgspec.Struct, frozen=True, kw_only=True):
+class NotStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """No process came to be."""
 
     reason: NotStartedReason
     message: str
 
 
-class TimedOut(msgspec.Struct, frozen=True, kw_only=True):
+class TimedOut(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The time limit ended it, and every process that it had started."""
 
     usage: Usage
 
 
-class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The caller ended it; *signal* is the one that we were sent, if it was one."""
 
     usage: Usage
     signal: int | None = None
 
 
-class Lost(msgspec.Struct, frozen=True, kw_only=True):
+class Lost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The sandbox or its supervisor vanished; how the command ended is not known."""
 
     message: str

@@ -70,6 +70,13 @@ class BlobStore(Protocol):
     def sink(self, limit: int | None = None) -> BlobSink:
         """Return a sink that keeps at most *limit* bytes."""
 
+    def keeping(self) -> AbstractContextManager[None]:
+        """
+        Keep what is made within the block from being collected before an event names it.
+
+        The block ends when the event is on record. May be nested.
+        """
+
     def put(self, data: bytes) -> Blob:
         """Keep *data*; a large one is a synced file when this returns, a small one a row."""
 
@@ -138,6 +145,9 @@ class Workspace(Protocol):
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what a `create` that did not come to its end may have left; often nothing."""
 
+    def stands(self, intent: WorktreeIntent) -> bool:
+        """Say whether anything is where the workspace is made, whatever it is."""
+
     def remove(self, intent: WorktreeIntent, made: WorktreeMade) -> Removed | RemovalFailed:
         """
         Remove exactly what `create` made, if it is still that; removing twice is removing once.
@@ -188,7 +198,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     A command to execute. *argv* arrives at the program unchanged and never through a shell.
 
     *executable* is the resolved file to run as `argv[0]`. *stdout* and *stderr* are called with
-    bytes as they come. *time_limit_s* of `None` is no limit.
+    bytes as they come. *time_limit_s* of `None` is no limit. *started* is told the processes of
+    this machine that run it: if we die and they do not, whoever comes after us ends them.
     """
 
     argv: Sequence[str]
@@ -199,6 +210,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     stdout: Callable[[bytes], None]
     stderr: Callable[[bytes], None]
     stdin: Input | None = None
+    started: Callable[[Sequence[int]], None] = lambda _pids: None
 
 
 class Cancellation(Protocol):
@@ -284,13 +296,3 @@ class Files(Protocol):
 
     def remove_empty(self, directory: Path, *, below: Path) -> None:
         """Remove *directory* and its parents up to *below*, as long as they are empty."""
-
-
-class RunLock(Protocol):
-    """One process at a time works in a run; the operating system lets go when it dies."""
-
-    def hold(self, stream: str) -> AbstractContextManager[None]:
-        """Hold the run's lock; raises `RunBusy` at once if another process holds it."""
-
-    def state(self, stream: str) -> Literal["free", "held"]:
-        """Say whether some process holds it now."""

@@ -166,6 +166,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
         return "kept" if kept else "leaked"
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do: it has ended, nothing leaked, the last seal covers it."""
+        sealed = self.phase is Phase.ENDED and self.sealed == self.version
+        return sealed and self.cleanliness != "leaked"
+
     def holding(self, resource: e.Resource) -> Holding | None:
         """Return the newest worktree or sandbox that is not gone."""
         held = [h for h in self.holdings if h.resource == resource and h.state != "cleaned"]

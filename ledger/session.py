@@ -38,6 +38,7 @@ from ledger.withholding import DEFAULT_PATTERNS, withhold
 if TYPE_CHECKING:
     from ledger.codec import SignSeal
     from ledger.hands import Hands
+    from ledger.liveness import Hold
     from ledger.outcomes import Blob
     from ledger.ports import Sandbox
     from ledger.run import Run
@@ -50,7 +51,8 @@ class Session:
     A run that this process works in.
 
     *history* is everything on record of the stream, private parts included. *listener* is told
-    what this process records from now on.
+    what this process records from now on. *hold* is the run's lock; without it nothing is ended
+    that another process may have left.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Session:
         history: Sequence[Recorded],
         who: Provenance,
         listener: Listener | None = None,
+        hold: Hold | None = None,
     ) -> None:
         if not history or not isinstance(history[0].event, RunOpened):
             raise RunNotFound(f"cannot work in run {stream}: nothing is on record of it")
         self.hands = hands
         self.stream = stream
         self._listener = listener
+        self.hold = hold
         self.opened = history[0]
         self.who = msgspec.structs.replace(who, trace=self.opened.trace)
         self.run: Run = fold(record.event for record in history)
@@ -80,6 +84,7 @@ class Session:
         self.redactor = hands.redactor(texts.redact if texts else DEFAULT_PATTERNS)
         self._knowing_nothing = self.redactor
         self._notice(history)
+        self._remember()
 
     @property
     def intent(self) -> RunOpened:
@@ -162,6 +167,7 @@ class Session:
         *,
         cause: str | None = None,
         occurred: int | None = None,
+        who: Provenance | None = None,
         blobs: Sequence[Blob] = (),
         sign: SignSeal | None = None,
     ) -> list[Recorded]:
@@ -178,10 +184,11 @@ class Session:
         if not said:
             return []
         recorded = self.hands.journal.append(
-            self.stream, self.run.version, said, self.who, blobs=blobs, sign=sign
+            self.stream, self.run.version, said, who or self.who, blobs=blobs, sign=sign
         )
         self.run = fold((record.event for record in recorded), self.run)
         self._notice(recorded)
+        self._remember()
         if self._listener is not None:
             self._listener(recorded)
         return recorded
@@ -191,13 +198,19 @@ class Session:
         decide: Callable[[Run], Sequence[RunEvent]],
         *,
         cause: str | None = None,
+        occurred: int | None = None,
+        who: Provenance | None = None,
         blobs: Sequence[Blob] = (),
     ) -> list[Recorded]:
-        """Record an outcome: decided on the state as it is, however often that has moved on."""
-        occurred = self.hands.clock.now()
+        """
+        Record an outcome: decided on the state as it is, however often that has moved on.
+
+        It *occurred* now and was seen by *who* is at work here, unless something else is said.
+        """
+        at = self.hands.clock.now() if occurred is None else occurred
         while True:
             try:
-                return self.append(decide(self.run), cause=cause, occurred=occurred, blobs=blobs)
+                return self.append(decide(self.run), cause=cause, occurred=at, who=who, blobs=blobs)
             except VersionConflict:
                 self.reload()
 
@@ -210,6 +223,11 @@ class Session:
         history = self.hands.journal.history(self.stream)
         self.run = fold(record.event for record in history)
         self._notice(history)
+        self._remember()
+
+    def _remember(self) -> None:
+        if self.hold is not None:
+            self.hold.remember(not self.run.is_settled)
 
     def _notice(self, records: Iterable[Recorded]) -> None:
         for record in records:

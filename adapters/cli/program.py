@@ -42,6 +42,7 @@ _COMMANDS = {
     "checkpoint": ("checkpoint", "Print the signed head of the log."),
     "witness": ("witness", "Have others vouch for the head; vouch for the heads of others."),
     "evidence": ("evidence", "Write a file that shows a run to somebody who has nothing of ours."),
+    "recover": ("recover", "End runs whose process died, and clean up after them."),
     "policy": ("policy", "Check, show and begin policy profiles."),
     "doctor": ("doctor", "Say what works on this machine."),
 }

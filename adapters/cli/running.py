@@ -14,6 +14,7 @@ import msgspec
 from adapters.cli.announcer import Announcer
 from adapters.cli.opening_flags import opening_flags, opening_of, variables
 from adapters.cli.printing import is_terminal, tell_json, warn
+from adapters.cli.recover import recover_first
 from adapters.cli.walk import Walk, exit_code, passed_on
 from ledger.allowlist import check_argv
 from ledger.commands import Execute
@@ -92,6 +93,7 @@ def _record(opening: Opening, steps: list[Execute], *, json: bool) -> int:
 
     cancellation = SignalCancellation()
     with cancellation.ending_on_signals(), open_ledger() as ledger:
+        recover_first(ledger)
         announcer = opening["listener"] = Announcer()
         active: ActiveRun | None = None
         error: GestaError | None = None

@@ -22,6 +22,7 @@ from adapters.cli.opening_flags import (
     variables,
 )
 from adapters.cli.printing import tell, tell_json
+from adapters.cli.recover import recover_first
 from adapters.cli.walk import Walk, exit_code, passed_on
 from ledger.commands import Execute
 from ledger.errors import InputInvalid
@@ -51,6 +52,7 @@ def open_command(**flags: Any) -> None:
         )
     opening["listener"] = Announcer()
     with open_ledger() as ledger:
+        recover_first(ledger)
         active = ledger.open(**opening)
         if flags["json"]:
             tell_json(view_of(ledger.journal.history(active.stream)))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ledger.isolation import Limits
+from ledger.liveness import Marked
 from ledger.outcomes import Unavailable, UnavailableReason
 from ledger.ports import SandboxWish
 
@@ -41,14 +42,6 @@ class DockerTrouble(Exception):
         super().__init__(message)
         self.missing = missing
         self.answered = answered
-
-
-class Marked(msgspec.Struct, frozen=True):
-    """A container that carries our home's mark: which run's it is."""
-
-    id: str
-    stream: str
-    ordinal: str
 
 
 class Abilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 Rule 1: one git process says everything, but for paths with a line feed in them.
 Rule 2: add, remove and prune of one repository's worktrees happen one at a time on this machine,
-under a lock on its git directory that the operating system lets go when we die. No file is made.
+under a lock on its git directory that the operating system lets go when we and the git that we
+started have ended. No file is made.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.git.command import Finished, Git
+from adapters.git.kept_locks import keeping_lock
 from ledger.outcomes import Unavailable
 
 _PLACES = ("--show-toplevel", "--git-common-dir", "--git-dir", "--show-prefix")
@@ -77,7 +79,8 @@ def repository_lock(common_dir: Path) -> Iterator[None]:
     descriptor = os.open(common_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        with keeping_lock(descriptor):
+            yield
     finally:
         os.close(descriptor)
 

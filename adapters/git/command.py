@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adapters.git.kept_locks import kept_locks
 from ledger.errors import WorkspaceError
 from ledger.outcomes import Unavailable
 
@@ -145,6 +146,7 @@ class Git:
         work_tree: Path | None = None,
         configuration: Mapping[str, str] | None = None,
     ) -> None:
+        self.directory = directory
         self._before = [program, "-C", str(directory)]
         for name, value in {**_OFF, **(configuration or {})}.items():
             self._before += ["-c", f"{name}={value}"]
@@ -264,6 +266,7 @@ def _execute(
             env=environment,
             # A Ctrl-C on the terminal is ours to handle: it must not end git halfway.
             start_new_session=True,
+            pass_fds=kept_locks(),
         )
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"cannot start git: {error}") from error

@@ -74,9 +74,16 @@ def read_marker(scratch: Path) -> Marker | None:
 
 
 def delete_scratch(scratch: Path) -> None:
-    """Delete *scratch* if it is one of ours."""
+    """Delete *scratch* if it is one of ours, or was about to become one."""
     if read_marker(scratch) is not None:
         delete_tree(scratch)
+        return
+    # Whoever made it was killed before its marker was whole: there is nothing else in it.
+    try:
+        (scratch / f"{_NAME}.new").unlink(missing_ok=True)
+        scratch.rmdir()
+    except OSError:
+        return
 
 
 def delete_tree(path: Path) -> None:

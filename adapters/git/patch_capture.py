@@ -56,6 +56,8 @@ def capture_patch(private: PrivateGitDir, workspace: Path, synced_tree: str) -> 
 
 def _capture(private: PrivateGitDir, workspace: Path, synced_tree: str) -> CapturedPatch:
     doing = f"capture {workspace}"
+    # We have it alone: a lock in it is that of a git that was killed.
+    (private.path / f"{_CAPTURE}.lock").unlink(missing_ok=True)
     private.take_index(private.path / SYNCED, _CAPTURE)
     differences = _find_differences(private, workspace, doing)
     paths = sorted(differences.changed | differences.untracked)

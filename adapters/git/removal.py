@@ -20,7 +20,9 @@ from typing import Literal
 from adapters.git.checkout import repository_lock
 from adapters.git.command import Git, find_git
 from adapters.git.marker import Marker, delete_scratch, delete_tree, identify, read_marker
+from adapters.git.occupation import occupied
 from adapters.git.pointer_files import read_line
+from ledger.errors import WorkspaceError
 from ledger.outcomes import RemovalFailed, Removed, Unavailable
 
 _Standing = Literal["ours", "other", "gone"]
@@ -32,34 +34,45 @@ def remove_workspace(claimed: Marker, scratch: Path) -> Removed | RemovalFailed:
 
     With it go its registration, its scratch directory and a branch that nothing was committed on.
     """
-    proof = read_marker(scratch)
-    if proof is not None and proof.path != claimed.path:
-        return _not_ours(claimed, "its scratch directory belongs to another workspace")
     try:
-        if claimed.kind == "linked":
-            refusal = _remove_linked(claimed, proof)
-        else:
-            refusal = _remove_directory(claimed, proof)
-        if refusal is not None:
-            return refusal
-        delete_scratch(scratch)
+        with occupied(scratch):
+            return _remove(claimed, scratch)
     except OSError as error:
         reason: Literal["in_use", "failed"] = "in_use" if error.errno == errno.EBUSY else "failed"
         return RemovalFailed(reason=reason, message=f"cannot remove {claimed.path}: {error}")
+    except WorkspaceError as error:
+        return RemovalFailed(reason="in_use", message=str(error))
+
+
+def _remove(claimed: Marker, scratch: Path) -> Removed | RemovalFailed:
+    proof = read_marker(scratch)
+    if proof is not None and proof.path != claimed.path:
+        return _not_ours(claimed, "its scratch directory belongs to another workspace")
+    remove = _remove_linked if claimed.kind == "linked" else _remove_directory
+    refusal = remove(claimed, proof)
+    if refusal is not None:
+        return refusal
+    delete_scratch(scratch)
     return Removed()
 
 
 def find_registration(common_dir: Path, path: Path) -> Path | None:
-    """Return the git directory under *common_dir* whose worktree is *path*."""
+    """
+    Return the git directory under *common_dir* whose worktree is *path*.
+
+    Or the one that git, killed, had only begun: it bears the name of *path*, which no other has,
+    and says of none that it is its worktree.
+    """
     for git_dir in (common_dir / "worktrees").glob("*"):
         if _points_back(git_dir, path):
             return git_dir
-    return None
+    begun = common_dir / "worktrees" / path.name
+    return begun if begun.is_dir() and not os.path.lexists(begun / "gitdir") else None
 
 
 def _remove_directory(claimed: Marker, proof: Marker | None) -> RemovalFailed | None:
     path = Path(claimed.path)
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) or _remove_begun(path, proof):
         return None
     if proof is None or proof.workspace is None or identify(path) != proof.workspace:
         return _not_ours(claimed, "it is not the directory that was made")
@@ -74,7 +87,7 @@ def _remove_linked(claimed: Marker, proof: Marker | None) -> RemovalFailed | Non
         return _not_ours(claimed, f"{git_dir} is not a worktree's git directory")
     with repository_lock(common_dir) if common_dir.is_dir() else nullcontext():
         standing = _standing(git_dir, path, proof)
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not _remove_begun(path, proof):
             why = _doubt(claimed, proof, standing)
             if why is not None:
                 return _not_ours(claimed, why)
@@ -86,6 +99,17 @@ def _remove_linked(claimed: Marker, proof: Marker | None) -> RemovalFailed | Non
     if left:
         return RemovalFailed(reason="failed", message=f"cannot remove {path}: it is still there")
     return None
+
+
+def _remove_begun(path: Path, proof: Marker | None) -> bool:
+    """Remove the empty directory of a workspace in the making, and say if it was one."""
+    if proof is None or proof.workspace is not None:
+        return False
+    try:
+        path.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _doubt(claimed: Marker, proof: Marker | None, standing: _Standing) -> str | None:
@@ -140,7 +164,8 @@ def _standing(git_dir: Path, path: Path, proof: Marker | None) -> _Standing:
         return "ours"
     destroyed = not os.path.lexists(git_dir / "gitdir")
     known = proof is not None and proof.registration == identity
-    return "ours" if destroyed and known else "other"
+    begun = proof is not None and proof.registration is None and git_dir.name == path.name
+    return "ours" if destroyed and (known or begun) else "other"
 
 
 def _points_back(git_dir: Path, path: Path) -> bool:

@@ -75,6 +75,8 @@ def _keep(git: Git, head: str, base: str, ref: str) -> KeptCommits:
         return KeptCommits(commits)
     if not ref.startswith("refs/gesta/"):
         raise WorkspaceError(f"cannot keep commits as {ref!r}: it is not below refs/gesta/")
+    # Nobody else writes it: a lock on it is that of a git that was killed.
+    Path(git.directory, f"{ref}.lock").unlink(missing_ok=True)
     git.run(f"keep the commits as {ref}", "update-ref", ref, head)
     return KeptCommits(commits, ref)
 

@@ -6,8 +6,10 @@ Rule 2: intents name what will happen before it does; outcomes are what an adapt
 
 from ledger.decide.blobs import blob_name
 from ledger.decide.closing import (
+    abandon_run,
     begin_ending,
     complete_run,
+    lost_commands,
     record_artifact,
     record_cleanup,
     record_patch,
@@ -42,6 +44,7 @@ __all__ = [
     "Attempted",
     "CommandWanted",
     "FileReason",
+    "abandon_run",
     "begin_command",
     "begin_ending",
     "blob_name",
@@ -53,6 +56,7 @@ __all__ = [
     "import_line",
     "lose_command",
     "lose_sandbox",
+    "lost_commands",
     "open_run",
     "record_artifact",
     "record_cleanup",

@@ -42,12 +42,12 @@ def record_patch(
     )
 
 
-def record_artifact(path: str, blob: Blob, redactions: dict[str, int]) -> RunEvent:
+def record_artifact(path: str, blob: Blob, redactions: dict[str, int], *, ending: bool) -> RunEvent:
     """Return the storing of a declared output."""
     name = blob_name(blob)
     assert name is not None
     text = e.ArtifactText(path=from_os(path), blob=name)
-    return e.ArtifactStored(ending=True, size=blob.size, redactions=redactions, private=text)
+    return e.ArtifactStored(ending=ending, size=blob.size, redactions=redactions, private=text)
 
 
 def record_cleanup(
@@ -85,6 +85,17 @@ def complete_run(
     )
     check_legal(run, type(event), "close it")
     return event
+
+
+def abandon_run(run: Run) -> e.RunAbandoned:
+    """Return the end of a run whose process died, with the commands whose end nobody saw."""
+    check_legal(run, e.RunAbandoned, "end it")
+    return e.RunAbandoned(lost=lost_commands(run))
+
+
+def lost_commands(run: Run) -> tuple[str, ...]:
+    """Return the commands whose end nobody saw, in order."""
+    return tuple(sorted(run.lost_commands, key=lambda command: int(command.removeprefix("c"))))
 
 
 def seal_run(run: Run, *, count: int, root: bytes, log_size: int) -> RunEvent | None:

@@ -14,8 +14,9 @@ import pytest
 from adapters.e2b.account import E2BAccount, Wanted
 from adapters.e2b.machine import E2BMachine
 from adapters.e2b.request import Exchange, encode_request
-from adapters.e2b_sandbox import E2BSandbox, Marked
+from adapters.e2b_sandbox import E2BSandbox
 from ledger.isolation import Isolation, Limits, lost
+from ledger.liveness import Marked
 from ledger.outcomes import NotStarted, Removed, SandboxMade, TimedOut, Unavailable
 from ledger.ports import Command, SandboxWish
 from tests.contracts.sandbox_contract import SandboxContract

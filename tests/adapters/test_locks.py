@@ -109,10 +109,10 @@ import os, sys
 from pathlib import Path
 from adapters.locks import FlockRunLock
 with FlockRunLock(Path(sys.argv[1])).hold("run"):
-    child = os.fork()
-    if child:
+    if os.fork() == 0:
+        # By now it has let go of what was its parent's.
         print("held", flush=True)
-        print(child, flush=True)
+        print(os.getpid(), flush=True)
     sys.stdin.readline()
 """
     lock = FlockRunLock(directory)
@@ -133,7 +133,7 @@ def test_the_file_says_who_holds_it(directory: Path) -> None:
     """Process id, start time and boot id are there for whoever looks."""
     with FlockRunLock(directory).hold("run"):
         hint = json.loads((directory / "run.lock").read_text())
-    assert {"pid", "started", "boot"} == hint.keys()
+    assert {"pid", "started", "boot", "processes"} == hint.keys()
     assert os.getpid() == hint["pid"]
     if sys.platform == "linux":
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from adapters import open_ledger
-from adapters.e2b_sandbox import E2BSandbox, Marked
+from adapters.e2b_sandbox import E2BSandbox
 from ledger import events as e
+from ledger.liveness import Marked
 from tests.cli.gesta import ROOT, gesta, profile, start
 from tests.e2b_server import E2BServer
 from tests.e2e.newest_run import order, recorded

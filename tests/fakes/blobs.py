@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 
@@ -50,6 +51,16 @@ class MemoryBlobs:
     def __init__(self, files: dict[str, bytes], rows: Callable[[str], bytes | None]) -> None:
         self._files = files
         self._rows = rows
+        self._keeping = 0
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep what is made within the block from being collected."""
+        self._keeping += 1
+        try:
+            yield
+        finally:
+            self._keeping -= 1
 
     def sink(self, limit: int | None = None) -> MemorySink:
         """Return a sink that keeps at most *limit* bytes."""
@@ -60,6 +71,7 @@ class MemoryBlobs:
         digest = hashlib.sha256(data).hexdigest()
         if len(data) <= LARGEST_ROW:
             return Blob(digest, len(data), data)
+        assert self._keeping, "made where it could be collected before an event names it"
         self._files[digest] = data
         return Blob(digest, len(data))
 

@@ -14,6 +14,10 @@ class FakeClock:
         self.time += 1
         return self.time - 1
 
+    def advance(self, microseconds: int) -> None:
+        """Let time pass."""
+        self.time += microseconds
+
     def monotonic(self) -> int:
         """Return the same time; nobody sets this clock back."""
         return self.now()

@@ -52,16 +52,24 @@ class Machine:
 
     *trees* are the workspaces with their files, *sandboxes* the ids of those that live, *prepared*
     the objects that began something for one. *kinds* says of each kind of sandbox what it gives
-    here or why not; *programs* do what a command does.
+    here or why not; *programs* do what a command does. *notes* are the files of the locks,
+    *spooled* those of the spool, *running* the processes of commands that were not ended, of which
+    the *stubborn* cannot be.
     """
 
     def __init__(self) -> None:
         self.fuse = Fuse()
         self.trees: dict[Path, dict[str, bytes]] = {}
+        self.makers: dict[Path, str] = {}
         self.sandboxes: set[str] = set()
         self.prepared: set[int] = set()
         self.files: dict[str, bytes] = {}
         self.locked: set[str] = set()
+        self.notes: dict[str, tuple[int, ...]] = {}
+        self.spooled: dict[str, bytes] = {}
+        self.rooms: set[str] = set()
+        self.running: set[int] = set()
+        self.stubborn: set[int] = set()
         self.kinds: dict[str, Isolation | Unavailable] = {**ABSENT, "local": LOCAL}
         self.programs: dict[str, Program] = {"echo": echo, "false": false}
         self.survey: Repository | Unavailable = REPOSITORY

@@ -101,8 +101,12 @@ class FakeSandbox:
         assert self._id in self._machine.sandboxes, "executed after its end"
         self._check_intent(command, self._witness(self._wish.stream))
         self._machine.executed.append(command)
+        process = len(self._machine.executed)
+        self._machine.running.add(process)
+        command.started((process,))
         outcome = self._machine.programs[command.argv[0]](command)
         self._machine.fuse.pass_by("sandbox.executed")
+        self._machine.running.discard(process)
         return outcome
 
     def close(self) -> Removed | RemovalFailed:

@@ -45,6 +45,7 @@ class FakeWorkspace:
             return self.unavailable
         self.intents.append(intent)
         self._machine.trees[intent.path] = {}
+        self._machine.makers[intent.path] = self._maker
         self._machine.fuse.pass_by("workspace.created")
         git = self._maker == "git"
         return WorktreeMade(
@@ -61,10 +62,17 @@ class FakeWorkspace:
             manifest=f"manifest of {intent.path.name}".encode(),
         )
 
+    def stands(self, intent: WorktreeIntent) -> bool:
+        """Say whether there is a tree."""
+        return intent.path in self._machine.trees
+
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what this maker made there without saying so."""
         self._machine.fuse.pass_by("workspace.clear")
-        if intent in self.intents:
+        assert "WorktreeCreated" not in [
+            type(event).__name__ for event in self._witness(intent.path.name)
+        ], "cleared though it is on record"
+        if self._machine.makers.get(intent.path) == self._maker:
             self._machine.trees.pop(intent.path, None)
         return Removed()
 

@@ -32,6 +32,8 @@ from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Machine, Witness
 from tests.fakes.randomness import FixedRandomness
 from tests.fakes.sandbox import FakeSandbox
+from tests.fakes.spool import FakeSpool
+from tests.fakes.survivors import FakeSurvivors
 from tests.fakes.workspace import FakeWorkspace
 from tests.ledger.samples import FACTS, TEXTS
 
@@ -104,6 +106,9 @@ class World:
         self.git = FakeWorkspace("git", self.machine, self.events)
         self.plain = FakeWorkspace("plain", self.machine, self.events)
         self.files = FakeFiles(self.machine, self.events)
+        self.locks = FakeLocks(self.machine.locked, self.machine.notes)
+        self.spool = FakeSpool(self.machine.spooled, self.machine.rooms, self.machine.fuse)
+        self.room = 1 << 30
         self.environment = dict(CALLER)
         self.made: list[FakeSandbox] = []
         self.sandbox_maker: Callable[[str, Machine, Witness], FakeSandbox] = FakeSandbox
@@ -140,6 +145,14 @@ class World:
         (found,) = [event for event in self.events(stream) if isinstance(event, kind)]
         return found
 
+    def unfinished(self, thorough: bool) -> list[str]:
+        """Return the streams of runs that may need recovery."""
+        found = dict.fromkeys((*self.locks.known(), *self.spool.streams()))
+        if thorough:
+            opened = self.journal.read(topics=["run.opened.1"])
+            found |= dict.fromkeys(record.stream for record in opened)
+        return list(found)
+
     def forget_private(self) -> None:
         """Delete every private row, as somebody with the file could."""
         with sqlite3.connect(self.directory / "ledger.db") as database:
@@ -174,7 +187,11 @@ class World:
             git=self.git,
             plain=self.plain,
             files=self.files,
-            locks=FakeLocks(self.machine.locked),
+            locks=self.locks,
+            survivors=FakeSurvivors(self.machine.running, self.machine.stubborn),
+            spool=self.spool,
+            unfinished=self.unfinished,
+            room=lambda: self.room,
             redactor=RuleRedactor,
             sandboxes=self.make_sandbox,
             clock=self.clock,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.redaction import RuleRedactor
 from ledger.capture import Capture, blobs_of, store_clean
+from ledger.errors import StoreUnavailable
 from ledger.outcomes import Blob, Captured
 from tests.fakes.blobs import MemoryBlobs
 
@@ -65,12 +67,64 @@ def test_the_blobs_of_an_output_are_those_that_there_are() -> None:
 
 
 def test_what_is_discarded_is_forgotten() -> None:
-    """After discarding, every sink is done with."""
+    """After discarding nothing is kept; what comes is counted, and was cut off."""
     capture = Capture(blobs(), RuleRedactor(), None, None, None)
     capture.stdout(b"x")
     capture.discard()
-    with pytest.raises(AssertionError, match="written to after its end"):
-        capture.stdout(b"y")
+    capture.stdout(b"y")
+    assert Captured(2, None, truncated=True) == capture.finish().stdout
+
+
+class FullSink:
+    """A `BlobSink` on a disk that fills up after *room* bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes, while there is room."""
+        self.room -= len(data)
+        if self.room < 0:
+            raise StoreUnavailable("cannot write a blob: disk full")
+
+    def finish(self) -> Captured:
+        """Make it durable, which needs room too."""
+        raise StoreUnavailable("cannot write a blob: disk full")
+
+    def discard(self) -> None:
+        """Forget everything."""
+
+
+class FullBlobs(MemoryBlobs):
+    """A blob store on a disk that is nearly full."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__({}, lambda _: None)
+        self._room = room
+
+    def sink(self, limit: int | None = None) -> Any:
+        """Return a sink that will not have its bytes."""
+        return FullSink(self._room)
+
+
+@pytest.mark.parametrize("room", [0, 100])
+def test_output_that_finds_no_room_is_cut_off_and_ends_nothing(room: int) -> None:
+    """The command goes on and is seen, its bytes are counted, and how it ends can be recorded."""
+    seen: list[bytes] = []
+    capture = Capture(FullBlobs(room), RuleRedactor(), None, seen.append, None)
+    capture.stdout(b"one ")
+    capture.stdout(b"two")
+    output = capture.finish()
+    assert b"one two" == b"".join(seen)
+    assert Captured(7, None, truncated=True) == output.stdout
+    assert Captured(0, None, truncated=False) == output.stderr
+
+
+@pytest.mark.parametrize("room", [0, 100])
+def test_what_must_be_stored_is_stored_or_refused(room: int) -> None:
+    """A patch that finds no room is an error, never an empty patch."""
+    with pytest.raises(StoreUnavailable, match="disk full"):
+        store_clean(FullBlobs(room), RuleRedactor(), [b"diff"])
 
 
 def test_secrets_are_seen_live_and_never_kept() -> None:

@@ -77,7 +77,7 @@ def test_an_artifact_is_recorded_with_its_path() -> None:
         size=7,
         private=e.ArtifactText(path="out.log", blob=BlobName("ab", 7)),
     )
-    assert expected == record_artifact("out.log", Blob("ab", 7), {})
+    assert expected == record_artifact("out.log", Blob("ab", 7), {}, ending=True)
 
 
 def test_what_is_gone_is_recorded_as_cleaned_up() -> None:

@@ -232,7 +232,7 @@ class RunMachine(RecordedRun):
     @precondition(lambda self: e.ArtifactStored in LEGAL[self.run.phase] and self.is_ripe())
     @rule()
     def store_artifact(self) -> None:
-        self.record(decide.record_artifact("out.log", Blob("ab", 7), {}))
+        self.record(decide.record_artifact("out.log", Blob("ab", 7), {}, ending=True))
 
     @precondition(lambda self: e.CleanedUp in LEGAL[self.run.phase] and self.run.holdings)
     @rule(data=st.data(), result=removals, ending=st.booleans())
