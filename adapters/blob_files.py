@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from adapters.durable import sync_directory
 
@@ -33,9 +33,7 @@ class DraftFile:
         self._directory = directory
         self._compressor: Any = _zstd().ZstdCompressor()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = directory / f"{DRAFT}{os.urandom(16).hex()}"
-        self._file = os.fdopen(os.open(self._path, _DRAFT_FLAGS, 0o600), "wb")
-        fcntl.flock(self._file.fileno(), fcntl.LOCK_SH)
+        self._path, self._file = _begin(directory)
 
     def write(self, data: bytes) -> None:
         """Append *data*, compressed."""
@@ -63,6 +61,18 @@ class DraftFile:
         with contextlib.suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _begin(directory: Path) -> tuple[Path, BinaryIO]:
+    while True:
+        path = directory / f"{DRAFT}{os.urandom(16).hex()}"
+        file = os.fdopen(os.open(path, _DRAFT_FLAGS, 0o600), "wb")
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        # Before it was locked it could be taken for a dead writer's.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+                return path, file
+        file.close()
 
 
 def read_file(path: Path) -> Iterator[bytes]:

@@ -176,14 +176,14 @@ class DockerSandbox:
         self._let_go()
         return removed
 
-    def marked(self, home_id: str) -> list[Marked] | Unavailable:
-        """Return the containers that carry the mark of the home *home_id*, for gc to judge."""
+    def marked(self, home_id: str | None) -> list[Marked] | Unavailable:
+        """Return the containers that carry the mark of a home, or of any for `None`."""
         service = self._service or find_service(self._environment)
         if isinstance(service, Unavailable):
             return service
         self._service = service
         try:
-            return service.marked({HOME_LABEL: home_id})
+            return service.marked(HOME_LABEL if home_id is None else f"{HOME_LABEL}={home_id}")
         except DockerTrouble as trouble:
             return unavailable(trouble, "list the containers")
 
@@ -239,11 +239,11 @@ class DockerSandbox:
 
     def _remove_all(self, labels: Mapping[str, str]) -> Removed | RemovalFailed:
         assert self._service is not None
-        wanted = {name: labels[name] for name in (HOME_LABEL, STREAM_LABEL)}
+        wanted = [f"{name}={labels[name]}" for name in (HOME_LABEL, STREAM_LABEL)]
         try:
-            for container in self._service.marked(wanted):
+            for container in self._service.marked(*wanted):
                 self._service.remove(container.id)
-            left = self._service.marked(wanted)
+            left = self._service.marked(*wanted)
         except DockerTrouble as trouble:
             message = f"cannot remove the run's containers: {trouble}"
             return RemovalFailed(reason="failed", message=message)

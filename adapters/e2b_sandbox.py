@@ -214,15 +214,21 @@ class E2BSandbox:
             return RemovalFailed(reason="failed", message=message)
         return Removed()
 
-    def marked(self, home_id: str) -> list[Marked] | Unavailable:
-        """Return the machines that carry the mark of the home *home_id*, for gc to judge."""
+    def marked(self, home_id: str | None) -> list[Marked] | Unavailable:
+        """Return the machines that carry the mark of a home, or of any for `None`."""
         try:
-            found = self._account.list({_HOME: home_id})
+            found = self._account.list({} if home_id is None else {_HOME: home_id})
         except E2BError as error:
             return error.trouble.unavailable("list the sandboxes at E2B")
         return [
-            Marked(one.id, one.metadata.get(_STREAM, ""), one.metadata.get(_ORDINAL, ""))
+            Marked(
+                one.id,
+                one.metadata.get(_STREAM, ""),
+                one.metadata.get(_ORDINAL, ""),
+                one.metadata[_HOME],
+            )
             for one in found
+            if _HOME in one.metadata
         ]
 
 

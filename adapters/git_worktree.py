@@ -114,10 +114,6 @@ class GitWorkspace:
             return RemovalFailed(reason="not_ours", message=message)
         return remove_workspace(claimed, intent.scratch)
 
-    def stands(self, intent: WorktreeIntent) -> bool:
-        """Say whether anything is where the worktree is made, whatever it is."""
-        return os.path.lexists(intent.path)
-
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what a `create` that did not come to its end may have left."""
         begun = read_marker(intent.scratch)

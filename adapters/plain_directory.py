@@ -97,10 +97,6 @@ class PlainDirectory:
             return RemovalFailed(reason="not_ours", message=message)
         return remove_workspace(Marker(kind="directory", path=made.path), intent.scratch)
 
-    def stands(self, intent: WorktreeIntent) -> bool:
-        """Say whether anything is where the copy is made, whatever it is."""
-        return os.path.lexists(intent.path)
-
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what a `create` that did not come to its end may have left."""
         begun = read_marker(intent.scratch)

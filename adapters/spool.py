@@ -100,6 +100,12 @@ class SpoolFiles:
         """Return the streams that room is set aside for; theirs is an open run, or a dead one."""
         return [path.name.removesuffix(_RESERVE) for path in self._files(_RESERVE)]
 
+    def damaged(self) -> list[tuple[str, str]]:
+        """Return stream and file of each outcome that cannot be read."""
+        readable = {place for stream in self.streams() for place, _ in self.kept(stream)}
+        found = [path for path in self._files(_KEPT) if str(path) not in readable]
+        return [(path.name.rpartition("-")[0], str(path)) for path in found]
+
     def _reserve(self, stream: str) -> Path:
         return self._directory / f"{stream}{_RESERVE}"
 

@@ -120,6 +120,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     from adapters.blobs import Blobs
     from adapters.free_space import free_bytes
     from adapters.git_worktree import GitWorkspace
+    from adapters.inventory import HomeInventory
     from adapters.locks import FlockRunLock
     from adapters.plain_directory import PlainDirectory
     from adapters.spool import SpoolFiles
@@ -143,6 +144,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
         "locks": locks,
         "survivors": ProcSurvivors(),
         "spool": spool,
+        "inventory": HomeInventory(home, spool, marking_kinds),
         "unfinished": partial(_unfinished, journal, locks, spool),
         "room": partial(free_bytes, home.path),
         "redactor": make_redactor,
@@ -315,6 +317,13 @@ def make_sandbox(kind: str, environment: Mapping[str, str]) -> Sandbox | Unavail
 
         return E2BSandbox(environment)
     return _plugged_in(kind)
+
+
+def marking_kinds() -> tuple[str, ...]:
+    """Return the kinds whose sandboxes may outlive us: two of ours, and whatever is plugged in."""
+    from importlib.metadata import entry_points
+
+    return ("docker", "e2b", *(entry.name for entry in entry_points(group=ENTRY_POINTS)))
 
 
 def _plugged_in(kind: str) -> Sandbox | Unavailable:

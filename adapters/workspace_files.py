@@ -68,6 +68,10 @@ class WorkspaceFiles:
         except OSError as error:
             return f"unreadable: {error.strerror}"
 
+    def stands(self, path: Path) -> bool:
+        """Say whether anything is at *path*, whatever it is."""
+        return os.path.lexists(path)
+
     def make_directory(self, root: Path, path: str) -> None:
         """Make a directory below *root* if it is not there."""
         if not path:

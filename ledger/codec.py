@@ -51,6 +51,8 @@ TOPICS: dict[str, type[Event]] = {
     "key.changed.1": e.KeyChanged,
     "ledger.created.2": e.LedgerCreated,
     "legacy_event.imported.1": e.LegacyEventImported,
+    "orphan.found.1": e.OrphanFound,
+    "orphan.removed.1": e.OrphanRemoved,
     "patch.captured.1": e.PatchCaptured,
     "protected_path.changed.1": e.ProtectedPathChanged,
     "run.abandoned.1": e.RunAbandoned,

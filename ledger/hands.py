@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from ledger.inventory import Inventory
 from ledger.journal import Journal
 from ledger.liveness import RunLock, Survivors
 from ledger.outcomes import Unavailable
@@ -42,6 +43,7 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     spool: Spool
     redactor: Callable[[tuple[str, ...]], Redactor]
     sandboxes: Callable[[str], Sandbox | Unavailable]
+    inventory: Inventory
     unfinished: Callable[[bool], Iterable[str]]
     room: Callable[[], int]
     clock: Clock

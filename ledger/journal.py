@@ -174,15 +174,19 @@ class Journal(Application[str]):
 
     def change_key(self, key: str, note: str | None, who: Provenance) -> None:
         """Record that another *key* signs from now on; *note* is `ledger.keys.change_note`'s."""
+        event = KeyChanged(key=key, note=note)
+        self.append_own([Said(event=event, occurred=self._clock.now())], who)
+
+    def append_own(self, said: Sequence[Said], who: Provenance) -> list[Recorded]:
+        """Record events of the ledger's own stream, whoever else does at the same time."""
         ledger = self.store.ledger_id
-        said = [Said(event=KeyChanged(key=key, note=note), occurred=self._clock.now())]
         while True:
-            last = list(self.store.stream_rows(ledger))[-1].version
+            last = self.recorder.select_events(ledger, desc=True, limit=1)
+            version = last[0].originator_version if last else -1
             try:
-                self.append(ledger, last, said, who)
+                return self.append(ledger, version, said, who)
             except VersionConflict:
                 continue
-            return
 
     def _row(
         self, stream: str, version: int, said: Said, who: Provenance, sign: SignSeal | None

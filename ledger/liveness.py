@@ -77,14 +77,15 @@ class Marked(msgspec.Struct, frozen=True):
     id: str
     stream: str
     ordinal: str
+    home: str
 
 
 @runtime_checkable
 class MarkingSandbox(Protocol):
     """A `Sandbox` of a kind that outlives us, and can be found by what it was marked with."""
 
-    def marked(self, home_id: str) -> Sequence[Marked] | Unavailable:
-        """Return those that carry the mark of the home *home_id*, whoever made them."""
+    def marked(self, home_id: str | None) -> Sequence[Marked] | Unavailable:
+        """Return those that carry the mark of the home *home_id*, or of any home for `None`."""
 
 
 @contextlib.contextmanager

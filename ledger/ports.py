@@ -145,9 +145,6 @@ class Workspace(Protocol):
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what a `create` that did not come to its end may have left; often nothing."""
 
-    def stands(self, intent: WorktreeIntent) -> bool:
-        """Say whether anything is where the workspace is made, whatever it is."""
-
     def remove(self, intent: WorktreeIntent, made: WorktreeMade) -> Removed | RemovalFailed:
         """
         Remove exactly what `create` made, if it is still that; removing twice is removing once.
@@ -290,6 +287,9 @@ class Files(Protocol):
 
         Names, kinds, modes and contents count; symbolic links are not followed.
         """
+
+    def stands(self, path: Path) -> bool:
+        """Say whether anything is at *path*, whatever it is."""
 
     def make_directory(self, root: Path, path: str) -> None:
         """Make a directory below *root* if it is not there."""

@@ -169,7 +169,7 @@ def _remove(
 ) -> Removed | RemovalFailed:
     if held.resource == "sandbox":
         return remove_sandbox(session, held)
-    stands = session.hands.workspace(held.kind).stands(session.worktree_intent())
+    stands = session.hands.files.stands(session.root)
     if stands and _is_uncaptured(history):
         kept = capture_late(session)
         if kept is not None:

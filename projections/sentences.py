@@ -56,6 +56,8 @@ def sentence(event: AnyEvent) -> str:
             return _of_import(event)
         case e.LedgerCreated() | e.KeyChanged():
             return _of_ledger(event)
+        case e.OrphanFound() | e.OrphanRemoved():
+            return _of_orphan(event)
         case _:
             return _of_opening(event)
 
@@ -116,6 +118,15 @@ def _of_import(event: e.LegacyEventImported) -> str:
         f"line {event.line} of another system's journal imported: {text.type}{when}, "
         f"{event.size} bytes of payload"
     )
+
+
+def _of_orphan(event: e.OrphanFound | e.OrphanRemoved) -> str:
+    names = _private(event, e.OrphanText, lambda text: _list(text.names))
+    kind = "" if event.kind is None else f"{event.kind} "
+    marked = "" if event.stream is None else f" marked with run {event.stream}"
+    size = "" if event.size is None else f", {event.size} bytes"
+    done = "found" if isinstance(event, e.OrphanFound) else "removed"
+    return f"{event.count} {kind}{event.what} of no run{marked} {done}{size}: {names}"
 
 
 def _of_command(
@@ -231,7 +242,7 @@ def readable(text: OsText) -> str:
     return to_os(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _private(event: RunEvent, kind: type[msgspec.Struct], say: Callable[..., str]) -> str:
+def _private(event: AnyEvent, kind: type[msgspec.Struct], say: Callable[..., str]) -> str:
     text = getattr(event, "private", None)
     return say(text) if isinstance(text, kind) else MISSING
 

@@ -43,6 +43,7 @@ _COMMANDS = {
     "witness": ("witness", "Have others vouch for the head; vouch for the heads of others."),
     "evidence": ("evidence", "Write a file that shows a run to somebody who has nothing of ours."),
     "recover": ("recover", "End runs whose process died, and clean up after them."),
+    "gc": ("gc", "Remove what is left of ended runs, and of none."),
     "policy": ("policy", "Check, show and begin policy profiles."),
     "doctor": ("doctor", "Say what works on this machine."),
 }

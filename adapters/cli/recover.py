@@ -22,7 +22,6 @@ _WHY = {
     "unrecorded": "an outcome was not on record",
     "unsealed": "it was not sealed",
     "leaked": "something of it was left",
-    "stale": "only its lock was left",
 }
 
 

@@ -82,16 +82,16 @@ class DockerService:
             found = self._client.inspect_image(name)  # type: ignore[no-untyped-call]
             return str(found["Id"])
 
-    def marked(self, labels: Mapping[str, str]) -> list[Marked]:
-        """Return the containers, running or not, that carry all these *labels*."""
-        wanted = [f"{name}={value}" for name, value in labels.items()]
+    def marked(self, *wanted: str) -> list[Marked]:
+        """Return the containers, running or not, that carry each `label` or `label=value`."""
         with troubles():
-            found = self._client.containers(all=True, filters={"label": wanted})
+            found = self._client.containers(all=True, filters={"label": list(wanted)})
         return [
             Marked(
                 one["Id"],
                 one["Labels"].get(STREAM_LABEL, ""),
                 one["Labels"].get(ORDINAL_LABEL, ""),
+                one["Labels"].get(HOME_LABEL, ""),
             )
             for one in found
         ]

@@ -50,7 +50,14 @@ from ledger.events.files import (
     ProtectedText,
 )
 from ledger.events.importing import LegacyEventImported, LegacyText
-from ledger.events.ledger_stream import KeyChanged, LedgerCreated
+from ledger.events.ledger_stream import (
+    KeyChanged,
+    LedgerCreated,
+    OrphanFound,
+    OrphanKind,
+    OrphanRemoved,
+    OrphanText,
+)
 from ledger.events.opening import (
     Attempt,
     Cause,
@@ -109,6 +116,10 @@ __all__ = [
     "LegacyText",
     "MessageText",
     "Mode",
+    "OrphanFound",
+    "OrphanKind",
+    "OrphanRemoved",
+    "OrphanText",
     "OsText",
     "PatchCaptured",
     "PatchText",
@@ -169,4 +180,4 @@ RunEvent = (
     | LegacyEventImported
 )
 
-LedgerEvent = LedgerCreated | KeyChanged
+LedgerEvent = LedgerCreated | KeyChanged | OrphanFound | OrphanRemoved

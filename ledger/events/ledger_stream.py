@@ -6,7 +6,11 @@ signed by the key before it, or is `None` if that was lost: see `ledger.keys`.
 
 from __future__ import annotations
 
-from ledger.events.event import Event
+from typing import Literal
+
+from ledger.events.event import UNSET, Event, OsText, Private, Text
+
+OrphanKind = Literal["worktree", "sandbox", "blob"]
 
 
 class LedgerCreated(Event, frozen=True, kw_only=True):
@@ -22,3 +26,33 @@ class KeyChanged(Event, frozen=True, kw_only=True):
 
     key: str
     note: str | None
+
+
+class OrphanText(Text, frozen=True, kw_only=True):
+    """Paths, ids or digests."""
+
+    names: tuple[OsText, ...]
+
+
+class OrphanFound(Event, frozen=True, kw_only=True):
+    """Things of this home were found that no run on record accounts for."""
+
+    what: OrphanKind
+    # Of a sandbox.
+    kind: str | None = None
+    # The stream that they are marked with, where nothing is on record of it.
+    stream: str | None = None
+    count: int
+    size: int | None = None
+    private: Private[OrphanText] = UNSET
+
+
+class OrphanRemoved(Event, frozen=True, kw_only=True):
+    """Things that no run accounts for are gone, and that was checked."""
+
+    what: OrphanKind
+    kind: str | None = None
+    stream: str | None = None
+    count: int
+    size: int | None = None
+    private: Private[OrphanText] = UNSET

@@ -433,6 +433,9 @@ def test_containers_of_the_run_that_were_left_are_swept(
     listed = sandbox.marked("0f")
     assert not isinstance(listed, Unavailable)
     assert {("mine", "1"), ("other", "1")} == {(one.stream, one.ordinal) for one in listed}
+    everybody_s = sandbox.marked(None)
+    assert not isinstance(everybody_s, Unavailable)
+    assert ("elsewhere", "f0") in {(one.stream, one.home) for one in everybody_s}
     assert Removed() == sandbox.close()
     assert [] == containers(client, "mine")
     for stream in ("other", "elsewhere"):

@@ -376,8 +376,8 @@ def test_gc_finds_the_machines_of_this_home_and_of_no_other(
         for one in sandboxes:
             one.close()
 
-    assert [Marked(ids[n], f"run-{n + 1}", str(n + 1)) for n in range(3)] == found
-    assert [Marked(ids[n], f"run-{n + 1}", str(n + 1)) for n in (1, 2)] == left
+    assert [Marked(ids[n], f"run-{n + 1}", str(n + 1), "b0") for n in range(3)] == found
+    assert [Marked(ids[n], f"run-{n + 1}", str(n + 1), "b0") for n in (1, 2)] == left
 
 
 def test_limits_that_are_said_are_those_that_hold(server: E2BServer, workspace: Path) -> None:

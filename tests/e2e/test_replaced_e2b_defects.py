@@ -174,7 +174,7 @@ def test_the_sandbox_of_a_run_that_died_is_found(server: E2BServer, repository: 
     (machine,) = server.machines.living()
 
     finder = E2BSandbox(os.environ)
-    assert [Marked(machine.id, stream, "1")] == finder.marked(opened.home)
+    assert [Marked(machine.id, stream, "1", opened.home)] == finder.marked(opened.home)
     assert [] == finder.marked("0" * len(opened.home))
     finder.remove(machine.id)
     assert [] == server.machines.living()

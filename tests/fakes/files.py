@@ -72,6 +72,10 @@ class FakeFiles:
         }
         return repr(sorted(below.items())) if below else None
 
+    def stands(self, path: Path) -> bool:
+        """Say whether there is a tree."""
+        return path in self._machine.trees
+
     def make_directory(self, root: Path, path: str) -> None:
         """Note that the directory is there."""
         assert root in self._machine.trees

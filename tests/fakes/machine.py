@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ledger.events import Event
 from ledger.isolation import Isolation, Limits
+from ledger.liveness import Marked
 from ledger.outcomes import Executed, Outcome, Unavailable, Usage
 from ledger.ports import Command, Repository
 from tests.fakes.fuse import Fuse
@@ -50,11 +51,11 @@ class Machine:
     """
     What exists outside the ledger.
 
-    *trees* are the workspaces with their files, *sandboxes* the ids of those that live, *prepared*
-    the objects that began something for one. *kinds* says of each kind of sandbox what it gives
-    here or why not; *programs* do what a command does. *notes* are the files of the locks,
-    *spooled* those of the spool, *running* the processes of commands that were not ended, of which
-    the *stubborn* cannot be.
+    *trees* are the workspaces with their files, *sandboxes* the ids of those that live, *marked*
+    those of them that outlive a process, *prepared* the objects that began something for one.
+    *kinds* says of each kind of sandbox what it gives here or why not; *programs* do what a command
+    does. *notes* are the files of the locks, *spooled* those of the spool, *running* the processes
+    of commands that were not ended, of which the *stubborn* cannot be.
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,7 @@ class Machine:
         self.trees: dict[Path, dict[str, bytes]] = {}
         self.makers: dict[Path, str] = {}
         self.sandboxes: set[str] = set()
+        self.marked: dict[str, Marked] = {}
         self.prepared: set[int] = set()
         self.files: dict[str, bytes] = {}
         self.locked: set[str] = set()

@@ -62,10 +62,6 @@ class FakeWorkspace:
             manifest=f"manifest of {intent.path.name}".encode(),
         )
 
-    def stands(self, intent: WorktreeIntent) -> bool:
-        """Say whether there is a tree."""
-        return intent.path in self._machine.trees
-
     def clear(self, intent: WorktreeIntent) -> Removed | RemovalFailed:
         """Remove what this maker made there without saying so."""
         self._machine.fuse.pass_by("workspace.clear")

@@ -27,6 +27,7 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.fuse import Fuse
+from tests.fakes.inventory import FakeInventory
 from tests.fakes.keys import FakeKeys
 from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Machine, Witness
@@ -108,6 +109,7 @@ class World:
         self.files = FakeFiles(self.machine, self.events)
         self.locks = FakeLocks(self.machine.locked, self.machine.notes)
         self.spool = FakeSpool(self.machine.spooled, self.machine.rooms, self.machine.fuse)
+        self.inventory = FakeInventory(self.machine)
         self.room = 1 << 30
         self.environment = dict(CALLER)
         self.made: list[FakeSandbox] = []
@@ -190,6 +192,7 @@ class World:
             locks=self.locks,
             survivors=FakeSurvivors(self.machine.running, self.machine.stubborn),
             spool=self.spool,
+            inventory=self.inventory,
             unfinished=self.unfinished,
             room=lambda: self.room,
             redactor=RuleRedactor,

@@ -81,6 +81,16 @@ OPENING: dict[str, Event] = {
     ),
     "key changed": e.KeyChanged(key=VKEY, note="gesta key change\n\n— example/log AAAA\n"),
     "key lost": e.KeyChanged(key=VKEY, note=None),
+    "orphan found": e.OrphanFound(
+        what="sandbox",
+        kind="docker",
+        stream="01a21100-d584-7ff1-9a7a-48a59a36635f",
+        count=1,
+        private=e.OrphanText(names=("0d1e2f",)),
+    ),
+    "orphan removed": e.OrphanRemoved(
+        what="blob", count=2, size=131_072, private=e.OrphanText(names=("aa" * 32, "bb" * 32))
+    ),
     "run opened": e.RunOpened(
         task="T-1",
         run="R-1",

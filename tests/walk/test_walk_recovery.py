@@ -98,7 +98,7 @@ def test_of_two_recoveries_at_once_the_one_with_the_lock_acts(world: World) -> N
         second.extend(recovered(later, thorough=True))
         return original(*args)  # type: ignore[arg-type]
 
-    hands.survivors.end = meanwhile  # type: ignore[method-assign]
+    hands.survivors.end = meanwhile  # type: ignore[method-assign, assignment]
     assert ["R-1"] == [one.run for one in found]
     assert [] == second
     assert 1 == later.kinds(later.ledger.find("R-1")).count("RunAbandoned")
