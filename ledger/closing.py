@@ -67,25 +67,22 @@ def close_run(session: Session, wanted: CloseRun) -> None:
 
 def abandon_run(session: Session) -> None:
     """
-    End the run of a process that died: as `close_run` does, and also what it had not recorded yet.
+    End the run of a process that died, as `close_run` ends any other.
 
-    A sandbox that was made and is not on record is found by what it was marked with, a worktree by
-    its name. Raises `StoreError` after cleaning up as far as is safe.
+    Raises `StoreError` after cleaning up as far as is safe.
     """
-    if session.worktree is None:
-        clear_workspace(session)
-    _end(session, "abandoned", decide.abandon_run, sweep_sandboxes(session))
+    _end(session, "abandoned", decide.abandon_run)
 
 
-def _end(
-    session: Session,
-    outcome: str,
-    last: Callable[[Run], e.RunEvent],
-    more: Sequence[Cleanup] = (),
-) -> None:
+def _end(session: Session, outcome: str, last: Callable[[Run], e.RunEvent]) -> None:
+    more: Sequence[Cleanup] = ()
     if session.run.mode == "detached" or outcome == "abandoned":
         # Other processes gave its commands their secrets; ours are the best guess at them.
         session.redactor = session.redactor.knowing(session.hands.environment)
+        # And they may have made what they did not live to record: it is found by its mark.
+        more = sweep_sandboxes(session)
+    if session.worktree is None:
+        clear_workspace(session)
     trouble: StoreError | None = None
     kept: RemovalFailed | None = None
     try:
@@ -96,6 +93,7 @@ def _end(
         trouble = error
         kept = RemovalFailed(reason="not_captured", message=str(error))
     cleanups = [*clean_up(session, kept, outcome), *more]
+    session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
     if trouble is not None:
         raise trouble
     session.record(
@@ -106,7 +104,6 @@ def _end(
     )
     seal_run(session)
     session.hands.ended(session.stream)
-    session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
 
 
 def seal_run(session: Session) -> None:

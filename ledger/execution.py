@@ -51,6 +51,10 @@ def execute(session: Session, wanted: Execute, cancellation: Cancellation | None
             f"cannot execute a command in run {session.run.run}: its rules were erased; close it"
         )
     decide.begin_command(session.run)
+    if session.worktree is None:
+        raise MoveIllegal(
+            f"cannot execute a command in run {session.run.run}: it has no worktree; close it"
+        )
     check_argv(wanted.argv)
     for text in wanted.argv:
         check_os("argument", text)

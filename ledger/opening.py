@@ -15,7 +15,6 @@ import msgspec
 from ledger import decide
 from ledger import events as e
 from ledger.choosing import prepare_sandbox
-from ledger.cleaning import clear_workspace
 from ledger.closing import CloseRun, close_run
 from ledger.decide import Attempted
 from ledger.errors import (
@@ -139,8 +138,6 @@ def _record_worktree(session: Session, made: WorktreeMade) -> None:
 
 def _give_up(session: Session, error: BaseException) -> None:
     """End a run that could not be opened whole, and leave nothing of it."""
-    if session.worktree is None:
-        clear_workspace(session)
     # A store that cannot be written leaves the run open on record: recovery ends it.
     with contextlib.suppress(StoreError):
         message = str(error) or type(error).__name__

@@ -153,6 +153,7 @@ def clean_again(
             continue
         result = _remove(session, held, history)
         if isinstance(result, Removed):
+            session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
             session.record(
                 lambda run, held=held, result=result: [  # type: ignore[misc]  # defaults bind early
                     decide.record_cleanup(held, result, name=held.id, ending=False)
@@ -160,7 +161,6 @@ def clean_again(
             )
         else:
             failures.append(result)
-    session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
     return failures
 
 

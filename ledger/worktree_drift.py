@@ -142,12 +142,15 @@ def _remove(session: Session, history: Sequence[Recorded]) -> str | None:
     result = remove_worktree(session) if made else clear_workspace(session)
     if isinstance(result, RemovalFailed):
         return result.message
+    files, intent = session.hands.files, session.worktree_intent()
+    if files.stands(intent.path) or files.stands(intent.scratch):
+        return f"cannot remove {intent.path}: nothing shows that it is ours; look, and delete it"
+    files.remove_empty(session.run_path, below=session.hands.workspaces)
     held = next((one for one in session.run.holdings if one.resource == "worktree"), None)
     if held is not None:
         # Once more, because it was there once more.
         gone = decide.record_cleanup(held, Removed(), name=str(session.root), ending=False)
         session.record(lambda run: [gone])
-    session.hands.files.remove_empty(session.run_path, below=session.hands.workspaces)
     return None
 
 

@@ -9,6 +9,7 @@ Rule 3: deleting never follows a symbolic link and never leaves the directory gi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -76,14 +77,19 @@ def read_marker(scratch: Path) -> Marker | None:
 def delete_scratch(scratch: Path) -> None:
     """Delete *scratch* if it is one of ours, or was about to become one."""
     if read_marker(scratch) is not None:
-        delete_tree(scratch)
-        return
-    # Whoever made it was killed before its marker was whole: there is nothing else in it.
-    try:
+        for path in scratch.iterdir():
+            if path.name == _NAME:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                delete_tree(path)
+            else:
+                path.unlink()
+        # Last, so that whoever is killed on the way leaves it to be found as ours.
+        (scratch / _NAME).unlink()
+    # Without one nothing else is in it: its maker was killed before, or its remover after.
+    with contextlib.suppress(OSError):
         (scratch / f"{_NAME}.new").unlink(missing_ok=True)
         scratch.rmdir()
-    except OSError:
-        return
 
 
 def delete_tree(path: Path) -> None:

@@ -64,12 +64,9 @@ def check_end(world: World, stream: str) -> None:
     kinds = world.kinds(stream)
     assert 1 == kinds.count("RunCompleted")
     assert kinds.count("PatchCaptured") <= 1
-    # A worktree that was made and is not on record lies where the first event says it would.
-    if "WorktreeCreated" in kinds:
-        assert "clean" == state.cleanliness
-        assert {} == world.machine.trees
-    else:
-        assert [stream] == [path.name for path in world.machine.trees] or not world.machine.trees
+    assert "clean" == state.cleanliness
+    # One that was made and is not on record lay where the first event says it would.
+    assert {} == world.machine.trees
     assert set() == world.machine.sandboxes
 
 
