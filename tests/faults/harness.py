@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -190,7 +190,7 @@ class Harness:
         self._check(plans)
 
     @contextlib.contextmanager
-    def opened(self):  # type: ignore[no-untyped-def]
+    def opened(self) -> Iterator[Ledger]:
         """Open the ledger in this process; what is recorded by it is no victim's."""
         with open_ledger(environment=self.environment) as ledger:
             yield ledger
