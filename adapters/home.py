@@ -95,6 +95,13 @@ def open_home(environment: Mapping[str, str]) -> Home:
     return Home(path)
 
 
+def check_new_home(path: Path) -> None:
+    """Raise `HomeRefused` unless a home can be made at *path*: nothing is there or in it."""
+    _check_checkout(path)
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
+        raise HomeRefused(f"cannot make home {path}: it is not empty; name another place")
+
+
 def home_id(home: Home) -> str:
     """Return the home's random UUID, made if it has none; raises `HomeRefused`."""
     path = home.path / "home.id"

@@ -17,9 +17,10 @@ from ledger.hands import Hands
 from ledger.journal import Journal
 from ledger.ledger import OPENED, Ledger
 from ledger.outcomes import Unavailable
-from ledger.ports import BlobStore, Files, Sandbox
+from ledger.ports import BlobStore, Clock, Files, Randomness, Sandbox
 
 if TYPE_CHECKING:
+    from adapters.backup.named_blobs import MakeBlobs
     from adapters.home import Home
     from adapters.key_file import KeyFile
     from adapters.reader import Reader
@@ -55,16 +56,7 @@ def open_ledger(
         surroundings["GESTA_HOME"] = str(home)
     ours = open_home(surroundings)
     clock, randomness = SystemClock(), SystemRandomness()
-    journal = Journal(
-        {
-            "PERSISTENCE_MODULE": "adapters.sqlite_store",
-            "SQLITE_DBNAME": str(ours.database),
-            "ORIGINATOR_ID_TYPE": "text",
-        },
-        clock=clock,
-        randomness=randomness,
-        sign=lambda origin: key_file(ours, origin).sign,
-    )
+    journal = open_journal(ours, clock, randomness)
     identity, keys = home_id(ours), key_file(ours, journal.store.origin)
     journal.create_ledger(identity, provenance(None, surroundings, randomness), keys.make)
     return Ledger(
@@ -116,8 +108,29 @@ def key_file_of(ledger: Ledger) -> KeyFile:
     return key_file(home_of(ledger), ledger.journal.store.origin)
 
 
-def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:
+def open_journal(home: Home, clock: Clock, randomness: Randomness) -> Journal:
+    """Open the event store of *home*, made if there is none; raises `StoreError`."""
+    store = {
+        "PERSISTENCE_MODULE": "adapters.sqlite_store",
+        "SQLITE_DBNAME": str(home.database),
+        "ORIGINATOR_ID_TYPE": "text",
+    }
+    return Journal(
+        store,
+        clock=clock,
+        randomness=randomness,
+        sign=lambda origin: key_file(home, origin).sign,
+    )
+
+
+def blobs_of(home: Home) -> MakeBlobs:
+    """Return what makes the blob store of *home*, over the rows of whichever database."""
     from adapters.blobs import Blobs
+
+    return lambda rows: Blobs(home.blobs, rows=rows)
+
+
+def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]) -> dict[str, Any]:
     from adapters.free_space import free_bytes
     from adapters.git_worktree import GitWorkspace
     from adapters.inventory import HomeInventory
@@ -129,7 +142,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     from adapters.workspace_files import WorkspaceFiles
 
     locks, spool = FlockRunLock(home.locks), SpoolFiles(home.spool)
-    blobs, files = Blobs(home.blobs, rows=journal.store.blob_row), WorkspaceFiles()
+    blobs, files = blobs_of(home)(journal.store.blob_row), WorkspaceFiles()
 
     def ended(stream: str) -> None:
         _write_journal(journal, blobs, files, home.workspaces, stream)
@@ -137,7 +150,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
         sync_in_background(home)
 
     return {
-        "blobs": Blobs(home.blobs, rows=journal.store.blob_row),
+        "blobs": blobs,
         "git": GitWorkspace(),
         "plain": PlainDirectory(home.path),
         "files": files,

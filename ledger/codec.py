@@ -50,6 +50,7 @@ TOPICS: dict[str, type[Event]] = {
     "file.written.1": e.FileWritten,
     "key.changed.1": e.KeyChanged,
     "ledger.created.2": e.LedgerCreated,
+    "ledger.restored.1": e.LedgerRestored,
     "legacy_event.imported.1": e.LegacyEventImported,
     "orphan.found.1": e.OrphanFound,
     "orphan.removed.1": e.OrphanRemoved,

@@ -15,6 +15,7 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
     │   ├── StoreUnavailable    it cannot be read or written now
     │   ├── KeyRefused          its signing key is missing, broken, or not ours alone
     │   ├── StoreUnknown        it was written by a newer version, or not by us
+    │   ├── StoreOutdated       it is of an older version, and was not migrated yet
     │   ├── VersionConflict     another writer was first
     │   └── EventUnknown        an event type that this version does not know
     ├── RunError
@@ -23,7 +24,11 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
     │   ├── RunExists
     │   ├── ImportExists        this very journal was imported before
     │   ├── RunBusy             another process holds its lock
-    │   └── MoveIllegal         the run's state does not allow it
+    │   ├── MoveIllegal         the run's state does not allow it
+    │   └── ReplayRefused       what was recorded cannot be executed again
+    ├── BackupError
+    │   ├── BackupFailed        it cannot be written or read now
+    │   └── BackupRefused       it is not whole, not ours, or of a newer version
     ├── CommandRefused          no process was started
     │   ├── CommandNotAllowed   by a rule of the policy; a CommandDenied is on record
     │   └── IsolationRefused    no permitted sandbox could be had; a FallbackRefused is on record
@@ -37,6 +42,9 @@ Rule 2: the root is never raised. What a caller can do about it decides the bran
 from __future__ import annotations
 
 __all__ = [
+    "BackupError",
+    "BackupFailed",
+    "BackupRefused",
     "BlobDamaged",
     "BlobMissing",
     "CommandNotAllowed",
@@ -55,12 +63,14 @@ __all__ = [
     "PolicyInvalid",
     "PolicyKeysInvalid",
     "ProofInvalid",
+    "ReplayRefused",
     "RunAmbiguous",
     "RunBusy",
     "RunError",
     "RunExists",
     "RunNotFound",
     "StoreError",
+    "StoreOutdated",
     "StoreUnavailable",
     "StoreUnknown",
     "VersionConflict",
@@ -116,6 +126,10 @@ class StoreUnknown(StoreError):
     """The event store is newer than we are, or holds objects that we did not make."""
 
 
+class StoreOutdated(StoreError):
+    """The event store is of an older version and has to be migrated first."""
+
+
 class VersionConflict(StoreError):
     """Another writer appended to the stream first."""
 
@@ -150,6 +164,22 @@ class RunBusy(RunError):
 
 class MoveIllegal(RunError):
     """The run's state does not allow what was asked."""
+
+
+class ReplayRefused(RunError):
+    """What is on record of the run cannot be executed again."""
+
+
+class BackupError(GestaError):
+    """Superclass of what stands against a backup; never raised itself."""
+
+
+class BackupFailed(BackupError):
+    """The backup cannot be written, read or put in its place now."""
+
+
+class BackupRefused(BackupError):
+    """The archive is not a whole backup of a ledger; nothing of it was put anywhere."""
 
 
 class CommandRefused(GestaError):

@@ -18,7 +18,7 @@ from eventsourcing.utils import Environment
 
 from ledger.codec import SignSeal, decode, decode_facts, encode
 from ledger.errors import StoreUnavailable, VersionConflict
-from ledger.events import Event, KeyChanged, LedgerCreated, RunSealed
+from ledger.events import Event, KeyChanged, LedgerCreated, LedgerRestored, RunSealed
 from ledger.recorded import Provenance, Recorded, Said
 from ledger.replay import fold
 from ledger.run import Run
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 # With these the signed head is kept as a checkpoint: at a run's end, and where keys change.
-_KEPT = (RunSealed, KeyChanged)
+_KEPT = (RunSealed, KeyChanged, LedgerRestored)
 
 
 class _FactsMapper(Mapper[str]):
@@ -187,6 +187,12 @@ class Journal(Application[str]):
                 return self.append(ledger, version, said, who)
             except VersionConflict:
                 continue
+
+    def restore_ledger(self, restored: LedgerRestored, who: Provenance) -> None:
+        """Record that the ledger goes on from a backup; nothing else is on record after that."""
+        ledger = self.store.ledger_id
+        last = len(self.store.stream_rows(ledger)) - 1
+        self.append(ledger, last, [Said(event=restored, occurred=self._clock.now())], who)
 
     def _row(
         self, stream: str, version: int, said: Said, who: Provenance, sign: SignSeal | None

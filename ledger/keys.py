@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ledger.errors import ProofInvalid
-from ledger.events import KeyChanged, LedgerCreated, LedgerEvent
+from ledger.events import KeyChanged, LedgerCreated, LedgerEvent, LedgerRestored
 from ledger.note import check_note, format_note, format_vkey, parse_note, parse_vkey, sign_text
 from ledger.signing import Check, Signer, VerifierKey
 
@@ -60,7 +60,7 @@ class KeyHistory:
         match event:
             case LedgerCreated(key=None):
                 return
-            case LedgerCreated(key=str(text)):
+            case LedgerCreated(key=str(text)) | LedgerRestored(key=text):
                 self.epochs.append(Epoch(position, parse_vkey(text), vouched=False))
             case KeyChanged():
                 key = parse_vkey(event.key)

@@ -136,6 +136,11 @@ class Ledger:
         with self._held(stream) as hold:
             who, history = self._who(actor, caller_trace), self.journal.history(stream)
             session = Session(self.hands, stream, history, who, listener, hold)
+            if session.run.home != self.hands.home_id:
+                # Where this ledger was restored, the original may be at work in it.
+                raise MoveIllegal(
+                    f"cannot work in run {session.run.run}: it belongs to home {session.run.home}"
+                )
             if session.run.mode != "detached":
                 raise MoveIllegal(
                     f"cannot work in run {session.run.run}: it is held by the process that opened "

@@ -54,7 +54,7 @@ def sentence(event: AnyEvent) -> str:
             return _of_closing(event)
         case e.LegacyEventImported():
             return _of_import(event)
-        case e.LedgerCreated() | e.KeyChanged():
+        case e.LedgerCreated() | e.LedgerRestored() | e.KeyChanged():
             return _of_ledger(event)
         case e.OrphanFound() | e.OrphanRemoved():
             return _of_orphan(event)
@@ -62,13 +62,20 @@ def sentence(event: AnyEvent) -> str:
             return _of_opening(event)
 
 
-def _of_ledger(event: LedgerEvent) -> str:
+def _of_ledger(event: e.LedgerCreated | e.LedgerRestored | e.KeyChanged) -> str:
     match event:
         case e.LedgerCreated():
             return f"ledger {event.ledger} created in home {event.home}"
         case e.KeyChanged():
             how = "the old key says so" if event.note else "the old key was lost"
             return f"signing key changed to {event.key}; {how}"
+        case e.LedgerRestored():
+            return (
+                f"ledger restored into home {event.home} from a backup of home {event.from_home}: "
+                f"{event.size} events, root {event.root[:16]}…"
+            )
+        case _:
+            assert_never(event)
 
 
 def _of_opening(

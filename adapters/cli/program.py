@@ -29,7 +29,7 @@ _COMMANDS = {
     "runs": ("runs", "List the runs on record."),
     "show": ("show", "Show one run whole."),
     "audit": ("audit", "Show what happened, event by event."),
-    "replay": ("replay", "Fold a run again from its stored bytes, and compare the views."),
+    "replay": ("replay", "Fold a run again, or execute its commands again, and compare."),
     "rebuild": ("rebuild", "Fold the views anew from the events, or compare them."),
     "project": ("project", "Fold the events with a projection of your own."),
     "output": ("output", "Print what a command printed."),
@@ -44,6 +44,9 @@ _COMMANDS = {
     "evidence": ("evidence", "Write a file that shows a run to somebody who has nothing of ours."),
     "recover": ("recover", "End runs whose process died, and clean up after them."),
     "gc": ("gc", "Remove what is left of ended runs, and of none."),
+    "backup": ("backup", "Write the whole ledger to a file, while it is in use."),
+    "restore": ("backup", "Put a backup into a new home."),
+    "store": ("store", "Make the event store, or bring it to this version."),
     "policy": ("policy", "Check, show and begin policy profiles."),
     "doctor": ("doctor", "Say what works on this machine."),
 }

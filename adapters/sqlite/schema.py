@@ -3,7 +3,8 @@
 Rule 1: a database appears whole or not at all, made by exactly one of many processes.
 Rule 2: a database that holds anything that we did not make is not opened. A trigger or a view
 would make our own statements do another's work.
-Rule 3: a newer store than ours is not opened; nothing in it is changed.
+Rule 3: a newer store than ours is not opened; nothing in it is changed. An older one is opened
+when `adapters.sqlite.migration` has brought it to today's tables.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import contextlib
 import os
 import sqlite3
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from adapters.durable import sync_directory
 from adapters.sqlite.write_lock import WriteLock
-from ledger.errors import StoreUnavailable, StoreUnknown
+from ledger.errors import StoreOutdated, StoreUnavailable, StoreUnknown
 
 APPLICATION_ID = int.from_bytes(b"gest", "big")
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 # A waiting writer sleeps on our own lock. This is for what else may hold SQLite's: recovery after
 # a crash, the last process closing, another program.
@@ -63,15 +65,19 @@ ON stored_events (originator_id, originator_version)""",
 )""",
 }
 # The index that SQLite makes for a primary key that is not an integer has no text of its own.
-_OBJECTS: dict[str, str | None] = {**_TABLES, "sqlite_autoindex_blobs_1": None}
+OBJECTS: dict[str, str | None] = {**_TABLES, "sqlite_autoindex_blobs_1": None}
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection in autocommit mode to an existing database; never makes one."""
+def connect(path: Path, *, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """
+    Return a connection in autocommit mode to an existing database; never makes one.
+
+    *patience* is how many seconds it waits for a lock of SQLite's.
+    """
     connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?mode=rw",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=patience,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -109,19 +115,16 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> tuple[str, str]:
     """
     Return the ledger's id and its log's origin, if it is a ledger that this version can use.
 
-    Raises `StoreUnknown` naming what is not ours, `StoreUnavailable` if it cannot be read.
+    Raises `StoreUnknown` naming what is not ours, `StoreOutdated`, `StoreUnavailable`.
     """
     try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if application != APPLICATION_ID:
-            raise StoreUnknown(f"cannot open {path}: it is not a ledger of gesta's")
-        if version > STORE_VERSION:
-            raise StoreUnknown(
-                f"cannot open {path}: it was written by a newer version "
-                f"(store {version}, this is {STORE_VERSION})"
+        version = check_version(connection, path)
+        if version < STORE_VERSION:
+            raise StoreOutdated(
+                f"cannot open {path}: it is of an older version (store {version}, this is "
+                f"{STORE_VERSION}); run `gesta store migrate`"
             )
-        _check_objects(connection, path)
+        check_objects(connection, path, OBJECTS)
         rows = connection.execute("SELECT ledger_id, origin FROM identity").fetchall()
         trees = connection.execute("SELECT count(*) FROM tree").fetchone()[0]
     except sqlite3.OperationalError as error:
@@ -133,12 +136,33 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> tuple[str, str]:
     return str(rows[0][0]), str(rows[0][1])
 
 
-def _check_objects(connection: sqlite3.Connection, path: Path) -> None:
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
+    """
+    Return which version of the tables the database has, today's or an older one.
+
+    Raises `StoreUnknown` for what is newer or not a ledger, `sqlite3.Error`.
+    """
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if application != APPLICATION_ID or version < 1:
+        raise StoreUnknown(f"cannot open {path}: it is not a ledger of gesta's")
+    if version > STORE_VERSION:
+        raise StoreUnknown(
+            f"cannot open {path}: it was written by a newer version "
+            f"(store {version}, this is {STORE_VERSION})"
+        )
+    return version
+
+
+def check_objects(
+    connection: sqlite3.Connection, path: Path, objects: Mapping[str, str | None]
+) -> None:
+    """Raise `StoreUnknown` unless the database holds *objects*, by name and text, and no other."""
     found = connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall()
     for kind, name, text in found:
-        if name not in _OBJECTS or _OBJECTS[name] != text:
+        if name not in objects or objects[name] != text:
             raise StoreUnknown(f"cannot open {path}: its {kind} {name!r} is not one of ours")
-    for name in _OBJECTS.keys() - {name for _, name, _ in found}:
+    for name in objects.keys() - {name for _, name, _ in found}:
         raise StoreUnknown(f"cannot open {path}: its {name!r} is missing")
 
 

@@ -53,6 +53,7 @@ from ledger.events.importing import LegacyEventImported, LegacyText
 from ledger.events.ledger_stream import (
     KeyChanged,
     LedgerCreated,
+    LedgerRestored,
     OrphanFound,
     OrphanKind,
     OrphanRemoved,
@@ -112,6 +113,7 @@ __all__ = [
     "KeyChanged",
     "LedgerCreated",
     "LedgerEvent",
+    "LedgerRestored",
     "LegacyEventImported",
     "LegacyText",
     "MessageText",
@@ -180,4 +182,4 @@ RunEvent = (
     | LegacyEventImported
 )
 
-LedgerEvent = LedgerCreated | KeyChanged | OrphanFound | OrphanRemoved
+LedgerEvent = LedgerCreated | LedgerRestored | KeyChanged | OrphanFound | OrphanRemoved

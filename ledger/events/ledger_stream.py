@@ -28,6 +28,20 @@ class KeyChanged(Event, frozen=True, kw_only=True):
     note: str | None
 
 
+class LedgerRestored(Event, frozen=True, kw_only=True):
+    """The ledger went on from a backup, in another home and under another key."""
+
+    home: str
+    key: str
+    # The home that was backed up, and when (µs, UTC).
+    from_home: str
+    taken: int
+    # The tree in the backup, and its signed checkpoint, where it had one.
+    size: int
+    root: str
+    note: str | None
+
+
 class OrphanText(Text, frozen=True, kw_only=True):
     """Paths, ids or digests."""
 

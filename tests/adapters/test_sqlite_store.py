@@ -347,7 +347,7 @@ def test_a_database_with_foreign_objects_is_refused(path: Path, statement: str, 
         ("PRAGMA application_id = 7", "not a ledger of gesta's"),
         (
             "PRAGMA user_version = 9",
-            r"it was written by a newer version \(store 9, this is 1\)",
+            r"it was written by a newer version \(store 9, this is 2\)",
         ),
     ],
 )

@@ -91,6 +91,24 @@ OPENING: dict[str, Event] = {
     "orphan removed": e.OrphanRemoved(
         what="blob", count=2, size=131_072, private=e.OrphanText(names=("aa" * 32, "bb" * 32))
     ),
+    "ledger restored": e.LedgerRestored(
+        home="home-2",
+        key=VKEY,
+        from_home="home-1",
+        size=22,
+        root="4d" * 32,
+        note="an origin\n22\nTU1N\n\n\u2014 an origin c2ln\n",
+        taken=1_750_000_000_000_000,
+    ),
+    "ledger restored from an unsigned one": e.LedgerRestored(
+        home="home-2",
+        key=VKEY,
+        from_home="home-1",
+        size=0,
+        root="4d" * 32,
+        note=None,
+        taken=1_750_000_000_000_000,
+    ),
     "run opened": e.RunOpened(
         task="T-1",
         run="R-1",
