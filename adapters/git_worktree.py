@@ -23,6 +23,7 @@ from adapters.git.occupation import occupied
 from adapters.git.patch_capture import capture_patch
 from adapters.git.pointer_files import read_line
 from adapters.git.private_dir import SYNCED, PrivateGitDir
+from adapters.git.recorded_work import bring_recorded_work
 from adapters.git.removal import find_registration, remove_workspace
 from adapters.git.run_commits import KeptCommits, keep_cloned, keep_linked
 from adapters.git.shared_clone import make_shared_clone
@@ -37,12 +38,12 @@ __all__ = ["GitWorkspace", "cleanup_git_worktree", "init_git_worktree"]
 class GitWorkspace:
     """The `Workspace` of a directory in a git repository."""
 
-    def survey(self, directory: Path) -> Repository | Unavailable:
+    def survey(self, directory: Path, base: str | None = None) -> Repository | Unavailable:
         """Say which checkout *directory* lies in; one git process."""
         program = find_git()
         if isinstance(program, Unavailable):
             return program
-        found = locate(program, directory)
+        found = locate(program, directory, base)
         if isinstance(found, Unavailable):
             return found
         return Repository(
@@ -160,7 +161,10 @@ class GitWorkspace:
         private = PrivateGitDir(program, intent.scratch / "git", intent.path)
         private.make(settings, head=checkout.base, common_dir=checkout.common_dir)
         private.take_index(git_dir / "index", SYNCED)
-        synced = bring_uncommitted_work(intent.sync, checkout, intent.path, private)
+        if intent.work is not None:
+            synced = bring_recorded_work(intent.work, intent.path, private)
+        else:
+            synced = bring_uncommitted_work(intent.sync, checkout, intent.path, private)
         return _report(done, synced)
 
     def _keep_commits(

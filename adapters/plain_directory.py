@@ -41,7 +41,7 @@ class PlainDirectory:
     def __init__(self, home: Path) -> None:
         self._home = home
 
-    def survey(self, directory: Path) -> Repository | Unavailable:
+    def survey(self, directory: Path, base: str | None = None) -> Repository | Unavailable:
         """Say that no repository is wanted here."""
         message = f"cannot use a repository at {directory}: a plain directory is wanted"
         return Unavailable(reason="not_a_repository", message=message)

@@ -15,7 +15,8 @@ class Execute(msgspec.Struct, frozen=True, kw_only=True):
 
     *cwd* is relative to the workspace, by default the caller's own subdirectory. *env* comes on
     top of what the policy passes through. *time_limit* in seconds takes the place of the
-    policy's. A cell has a *language* and a *source*, which *argv* reads from *stdin*.
+    policy's. A cell has a *language* and a *source*, which *argv* reads from *stdin*. *caller*
+    takes the place of the caller's own environment, of which the policy passes a part on.
     """
 
     argv: tuple[str, ...]
@@ -26,6 +27,7 @@ class Execute(msgspec.Struct, frozen=True, kw_only=True):
     may_fail: bool = False
     cwd: str | None = None
     env: dict[str, str] = {}
+    caller: dict[str, str] | None = None
     time_limit: float | None = None
     stdin: int | bytes | None = None
     terminal: bool = False

@@ -64,7 +64,7 @@ def execute(session: Session, wanted: Execute, cancellation: Cancellation | None
     sandbox, had, made = _sandbox(session)
     try:
         command = surround(session, texts, wanted, directory, sandbox, had)
-        denial = _denial(session, texts, wanted.argv, command, sandbox, had)
+        denial = _denial(session, texts, wanted, command, sandbox, had)
         wanted, command = as_taken(sandbox, wanted, command)
         with session.hands.blobs.keeping():
             record = _request(session, wanted, command, had, made, denial)
@@ -215,7 +215,7 @@ def _record_outcome(
 def _denial(
     session: Session,
     texts: RuleTexts,
-    argv: tuple[str, ...],
+    wanted: Execute,
     command: Surroundings,
     sandbox: Sandbox,
     had: Isolation,
@@ -225,10 +225,10 @@ def _denial(
         return Denial("exec.allowlist", "not_listed") if texts.allowlist else None
     # The list's own names mean what they mean on the caller's PATH: a PATH that came with the
     # command must not decide what passes for `git`.
-    env = environment(session, texts, {}, had)
+    env = environment(session, texts, {}, had, wanted.caller)
     return permits(
         texts.allowlist,
-        argv,
+        wanted.argv,
         command.executable,
         lambda name: sandbox.resolve(name, command.cwd, env),
     )

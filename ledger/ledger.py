@@ -97,7 +97,17 @@ class Ledger:
         Raises `IdInvalid`, `InputInvalid`, `PolicyInvalid`, `RunExists`, `IsolationRefused`,
         `StoreUnavailable`.
         """
-        wanted = self._wanted("held", said)
+        with self._holding(self._wanted("held", said), said) as active:
+            yield active
+
+    @contextlib.contextmanager
+    def replay(self, wanted: OpenRun, **said: Unpack[Opening]) -> Iterator[ActiveRun]:
+        """Hold a run that is opened as *wanted* says in full: see `ledger.reexecution`."""
+        with self._holding(wanted, said) as active:
+            yield active
+
+    @contextlib.contextmanager
+    def _holding(self, wanted: OpenRun, said: Opening) -> Iterator[ActiveRun]:
         names = name_run(self.hands, wanted)
         with holding(self.hands, names[2]) as hold:
             active = self._open(wanted, names, said, hold)
@@ -236,7 +246,7 @@ class Ledger:
             base=said.get("base"),
             labels=dict(said.get("labels") or {}),
             run_path=said.get("run_path"),
-            parent=self._parent(),
+            parent=self.parent(),
         )
 
     def _open(
@@ -274,7 +284,8 @@ class Ledger:
         who = self.provenance(actor)
         return who if caller_trace is None else replace(who, caller_trace=caller_trace)
 
-    def _parent(self) -> str | None:
+    def parent(self) -> str | None:
+        """Return the run of this ledger whose command we are, if we are one."""
         stream = self.hands.environment.get("GESTA_RUN")
         # A run of another ledger is none of our runs' parents.
         return stream if stream and self.journal.load(stream).version >= 0 else None

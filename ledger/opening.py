@@ -27,6 +27,7 @@ from ledger.errors import (
 )
 from ledger.hands import Hands
 from ledger.ids import check_id, named_stream, new_stream, run_name
+from ledger.isolation import Isolation
 from ledger.liveness import Hold
 from ledger.ostext import from_os
 from ledger.outcomes import Unavailable, WorktreeMade
@@ -38,12 +39,27 @@ from ledger.overrides import (
     overridden_keys,
     wanted_kinds,
 )
-from ledger.ports import Repository
+from ledger.ports import RecordedWork, Repository
 from ledger.recorded import Provenance, Recorded, Said
 from ledger.rules import Rules
 from ledger.run import Run
 from ledger.session import Listener, Session
 from ledger.withholding import withhold
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An earlier run that is to be executed again: its *stream*, and what it began with.
+
+    *asked*, *sandbox_wanted* and *overridden* are what its opening says; the rules that are taken
+    over have its flags in them already.
+    """
+
+    stream: str
+    asked: Isolation
+    sandbox_wanted: str
+    overridden: tuple[str, ...]
+    work: RecordedWork
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +81,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     run_path: Path | None = None
     parent: str | None = None
+    again: Again | None = None
 
 
 DEFAULT_TASK = "adhoc"
@@ -104,7 +121,7 @@ def open_run(
     try:
         if wanted.mode == "held":
             prepare_sandbox(session)
-        made = _make_workspace(session, survey)
+        made = _make_workspace(session, survey, wanted.again)
         _record_worktree(session, made)
         hands.files.make_directory(session.root, session.prefix)
     except BaseException as error:
@@ -153,7 +170,7 @@ def _record_intent(
 ) -> list[Recorded]:
     task, run, stream = names
     rules = overridden(wanted.profile, wanted.overrides)
-    profile = wanted.profile.facts
+    profile, again = wanted.profile.facts, wanted.again
     run_path = wanted.run_path or hands.workspaces / task / "runs" / run
     opened = e.RunOpened(
         task=task,
@@ -161,10 +178,13 @@ def _record_intent(
         mode=wanted.mode,
         home=hands.home_id,
         rules=rules.facts,
-        overridden=overridden_keys(wanted.profile, wanted.overrides),
-        asked=asked_isolation(profile, wanted.overrides),
-        sandbox_wanted=wanted_kinds(profile)[0],
+        overridden=overridden_keys(wanted.profile, wanted.overrides)
+        if again is None
+        else again.overridden,
+        asked=again.asked if again else asked_isolation(profile, wanted.overrides),
+        sandbox_wanted=again.sandbox_wanted if again else wanted_kinds(profile)[0],
         parent=wanted.parent,
+        replay_of=again.stream if again else None,
         private=e.RunOpenedText(
             rules=rules.texts,
             directory=from_os(str(wanted.directory)),
@@ -195,7 +215,19 @@ def _repository_text(survey: Repository | Unavailable) -> e.RepositoryText | Non
     )
 
 
-def _make_workspace(session: Session, survey: Repository | Unavailable) -> WorktreeMade:
+def _make_workspace(
+    session: Session, survey: Repository | Unavailable, again: Again | None
+) -> WorktreeMade:
+    made = _make_any_workspace(session, survey, again.work if again else None)
+    if again is not None and made.tree != again.work.tree:
+        session.hands.workspace(made.kind).remove(session.worktree_intent(), made)
+        raise WorkspaceError(f"{session.worktree_intent().source} is not as it was then")
+    return made
+
+
+def _make_any_workspace(
+    session: Session, survey: Repository | Unavailable, work: RecordedWork | None
+) -> WorktreeMade:
     rules = session.intent.rules
     wanted = rules.worktree_kind
     cause: Literal["unavailable", "override"] = "unavailable"
@@ -203,7 +235,8 @@ def _make_workspace(session: Session, survey: Repository | Unavailable) -> Workt
     if rules.worktree_enabled:
         why = survey
         if not isinstance(survey, Unavailable):
-            made = session.hands.git.create(session.worktree_intent())
+            intent = msgspec.structs.replace(session.worktree_intent(), work=work)
+            made = session.hands.git.create(intent)
             if isinstance(made, WorktreeMade):
                 return made
             why = made

@@ -101,13 +101,26 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     head: str
 
 
+class RecordedWork(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The uncommitted work that an earlier run began with, as it is on record.
+
+    *patch* is against the base commit, `None` where there was none; *tree* is what both give.
+    """
+
+    patch: bytes | None
+    manifest: bytes
+    tree: str
+
+
 class WorktreeIntent(msgspec.Struct, frozen=True, kw_only=True):
     """
     A workspace to be made at *path*, which must not exist; *scratch* is a directory of ours
     beside it, for what the workspace's commands must not touch.
 
     *source* is the checkout (or plain directory) that uncommitted work comes from. *base* is a
-    commit-ish, `None` for the checked-out one.
+    commit-ish, `None` for the checked-out one. With *work* that is brought into a git worktree,
+    and nothing of the checkout's.
     """
 
     path: Path
@@ -118,6 +131,7 @@ class WorktreeIntent(msgspec.Struct, frozen=True, kw_only=True):
     base: str | None = None
     branch: str | None = None
     keep_ref: str = ""
+    work: RecordedWork | None = None
 
 
 class Workspace(Protocol):
@@ -128,8 +142,8 @@ class Workspace(Protocol):
     `.git`) ever makes the host run anything.
     """
 
-    def survey(self, directory: Path) -> Repository | Unavailable:
-        """Say what is at *directory*; changes nothing."""
+    def survey(self, directory: Path, base: str | None = None) -> Repository | Unavailable:
+        """Say what is at *directory*, and whether it has the commit *base*; changes nothing."""
 
     def create(self, intent: WorktreeIntent) -> WorktreeMade | Unavailable:
         """Make the workspace; when it cannot be made nothing is left of it."""

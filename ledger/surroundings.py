@@ -7,6 +7,7 @@ tells it; nothing else of the caller's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -38,7 +39,7 @@ def surround(
     had: Isolation,
 ) -> Surroundings:
     """Return the surroundings of *wanted* in *directory* of the sandbox."""
-    env = environment(session, texts, wanted.env, had)
+    env = environment(session, texts, wanted.env, had, wanted.caller)
     limit = session.intent.rules.timeout if wanted.time_limit is None else wanted.time_limit
     executable = sandbox.resolve(wanted.argv[0], directory, env)
     return Surroundings(executable, directory, env, limit or None)
@@ -60,10 +61,19 @@ def directory_of(session: Session, wanted: Execute) -> Path:
 
 
 def environment(
-    session: Session, texts: RuleTexts, extra: dict[str, str], had: Isolation
+    session: Session,
+    texts: RuleTexts,
+    extra: dict[str, str],
+    had: Isolation,
+    caller: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the whole environment of a command: what the policy names, and what it is told."""
-    caller = session.hands.environment
+    """
+    Return the whole environment of a command: what the policy names, and what it is told.
+
+    *caller* takes the place of the caller's own environment.
+    """
+    if caller is None:
+        caller = session.hands.environment
     env = {name: caller[name] for name in texts.env if name in caller}
     if "HOME" in env and session.sandbox_home is not None:
         # A home directory of this machine is nobody's in another one.

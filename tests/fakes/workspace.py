@@ -29,7 +29,7 @@ class FakeWorkspace:
         self.removal: RemovalFailed | None = None
         self.intents: list[WorktreeIntent] = []
 
-    def survey(self, directory: Path) -> Repository | Unavailable:
+    def survey(self, directory: Path, base: str | None = None) -> Repository | Unavailable:
         """Say what is there; only the one for git is ever asked."""
         assert self._maker == "git"
         assert directory.is_absolute()
