@@ -25,6 +25,7 @@ from ledger.ostext import OsText, to_os
 from ledger.ports import RecordedWork
 from ledger.recorded import Recorded
 from ledger.rules import RuleFacts, Rules, RuleTexts
+from ledger.secret_names import WITHHELD
 
 _Text = TypeVar("_Text", bound=e.Text)
 _E = TypeVar("_E", bound=Event)
@@ -183,6 +184,8 @@ def _again(request: e.CommandRequested, ending: Event | None, root: str, read: R
         raise ReplayRefused(f"{name}: a secret was taken out of its words or variables ({rules})")
     text = _said(request, e.CommandText, f"{name}: its command line")
     env = {key: to_os(value) for key, value in text.env.items()}
+    if withheld := [key for key, value in env.items() if value == WITHHELD]:
+        raise ReplayRefused(f"{name}: a secret was taken out of its variable {withheld[0]}")
     source = None if text.source is None else read(text.source.sha256)
     return Execute(
         argv=_argv(text, read),
