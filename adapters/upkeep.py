@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adapters.backup.writing import BackedUp
     from adapters.home import Home
     from adapters.sqlite.migration import Migrated
+    from ledger.verdict import Report
 
 
 def migrate_store(environment: Mapping[str, str]) -> Migrated:
@@ -80,8 +81,33 @@ def restore_backup(file: Path, home: Path | None, environment: Mapping[str, str]
 
     place = locate_home(environment) if home is None else home.absolute()
     return restoring.restore_backup(
-        file, place, blobs_of, lambda new, manifest: _go_on(new, manifest, environment)
+        file, place, blobs_of, _verify, lambda new, manifest: _go_on(new, manifest, environment)
     )
+
+
+def _verify(home: Home) -> Report:
+    """Verify the whole log in *home* against itself and the keys that it names."""
+    from adapters.ed25519_signer import check_ed25519
+    from adapters.world import SystemClock, SystemRandomness
+    from ledger.verify import Verifier, Wanted
+
+    journal = open_journal(home, SystemClock(), SystemRandomness())
+    try:
+        store, wanted = journal.store, Wanted(all_signatures=True)
+        with store.snapshot() as snapshot:
+            return (
+                Verifier(
+                    snapshot,
+                    wanted,
+                    ledger=store.ledger_id,
+                    origin=store.origin,
+                    check=check_ed25519,
+                )
+                .verify()
+                .report
+            )
+    finally:
+        journal.close()
 
 
 def _go_on(home: Home, manifest: Manifest, environment: Mapping[str, str]) -> str:

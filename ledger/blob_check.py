@@ -1,18 +1,18 @@
 """Blobs held against the names that events have for them.
 
 Rule 1: a blob is looked at once, however many events name it, as far as memory is bounded.
-Rule 2: what names a blob is found in the private part as it is stored: a `sha256` and a `size`
-beside it, wherever they stand. An event of an unknown type names its blobs all the same.
+Rule 2: what names a blob is found in the private part as it is stored (`ledger.blob_names`).
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
+from ledger.blob_names import blob_names
 from ledger.errors import BlobDamaged, BlobMissing
 from ledger.ports import BlobStore
 from ledger.store import ScannedRow
@@ -28,9 +28,7 @@ def check_blobs(rows: Iterable[ScannedRow], blobs: BlobStore, findings: Findings
     count = 0
     for row in rows:
         body = row[7]
-        if body is None or b'"sha256":"' not in body:
-            continue
-        for digest, size in _named(body):
+        for digest, size in _names(body):
             if digest in seen:
                 continue
             if len(seen) < _REMEMBERED:
@@ -44,22 +42,11 @@ def check_blobs(rows: Iterable[ScannedRow], blobs: BlobStore, findings: Findings
     return count
 
 
-def _named(body: bytes) -> Iterator[tuple[str, int]]:
-    try:
-        todo: list[Any] = [msgspec.json.decode(body)]
-    except msgspec.DecodeError:
-        # That it is not what was recorded is somebody else's finding.
-        return
-    while todo:
-        match todo.pop():
-            case {"sha256": str(digest), "size": int(size)}:
-                yield digest, size
-            case dict() as inner:
-                todo += inner.values()
-            case list() as inner:
-                todo += inner
-            case _:
-                continue
+def _names(body: bytes | None) -> Iterator[tuple[str, int]]:
+    # That it is not what was recorded is somebody else's finding.
+    with contextlib.suppress(msgspec.DecodeError):
+        for name in blob_names(body or b""):
+            yield name.sha256, name.size
 
 
 def _wrong(blobs: BlobStore, digest: str, size: int) -> tuple[Kind, str] | None:

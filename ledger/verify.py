@@ -223,7 +223,7 @@ class Verifier:
         history = KeyHistory(self._check, self._wanted.epochs)
         for row in self._snapshot.stream(self._ledger):
             position, topic, facts = row[0], row[3], row[4]
-            named = topic.startswith(("ledger.created.", "key.changed."))
+            named = topic.startswith(("ledger.created.", "ledger.restored.", "key.changed."))
             if named and self._wanted.since.size <= position < self._size:
                 try:
                     history.take(position, decode_facts(topic, facts).event)

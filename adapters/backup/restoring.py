@@ -31,6 +31,7 @@ from adapters.backup.named_blobs import MakeBlobs
 from adapters.durable import sync_directory
 from adapters.home import Home, check_new_home
 from ledger.errors import BackupFailed, BackupRefused
+from ledger.verdict import Report
 
 # Of what the manifest lists, the database alone may be large.
 _LARGEST_SMALL_FILE: Final = 1024 * 1024
@@ -57,13 +58,14 @@ def restore_backup(
     file: Path,
     place: Path,
     blobs: Callable[[Home], MakeBlobs],
+    verify: Callable[[Home], Report],
     begin: Callable[[Home, Manifest], str],
 ) -> Restored:
     """
     Put the backup *file* into a new home at *place*, which must not exist, or be empty.
 
-    *blobs* makes the blob store of a home; *begin* records in the new home that it was restored,
-    and returns its id. Raises `BackupRefused` for an archive that is not a whole backup,
+    *blobs* makes the blob store of a home, *verify* verifies its log; *begin* records in the new
+    home that it was restored, and returns its id. Raises `BackupRefused` for an archive that is not a whole backup,
     `BackupFailed`, `HomeRefused`.
     """
     draft = Home(place.with_name(f".{place.name}.restoring-{os.urandom(8).hex()}"))
@@ -73,7 +75,7 @@ def restore_backup(
         draft.path.mkdir(mode=0o700)
         try:
             manifest = _unpack(file, draft.path)
-            missing = check_restored(draft.database, blobs(draft), manifest)
+            missing = check_restored(draft.database, blobs(draft), lambda: verify(draft), manifest)
             home_id = begin(draft, manifest)
             _sync_tree(draft.path)
             # The last line at which nothing has happened yet.

@@ -20,7 +20,7 @@ from ledger import events as e
 from ledger.errors import BackupFailed, BlobMissing, HomeRefused, MoveIllegal, StoreUnavailable
 from ledger.note import parse_note
 from tests.adapters.old_stores import contents
-from tests.cli.gesta import LOCAL, ROOT, profile
+from tests.cli.gesta import LOCAL, ROOT, gesta, profile
 
 LARGE = 100_000
 
@@ -306,3 +306,15 @@ def test_a_restored_ledger_can_itself_be_backed_up_and_restored(recorded: Path, 
     with open_ledger(place) as ledger:
         restored = [r for r in ledger.journal.read() if isinstance(r.event, e.LedgerRestored)]
     assert 3 == len(restored)
+
+
+def test_a_restored_ledger_verifies(recorded: Path, tmp_path: Path):
+    """Heads kept under the old name hold by the old key, later ones by the new one."""
+    backup(tmp_path / "b.tar")
+    restore_backup(tmp_path / "b.tar", tmp_path / "other", os.environ)
+    with open_ledger(tmp_path / "other") as ledger, ledger.run(task="T-1"):
+        pass
+    done = gesta(
+        "verify", "--blobs", "--signatures", cwd=tmp_path, GESTA_HOME=str(tmp_path / "other")
+    )
+    assert 0 == done.code, done.out + done.err.encode()

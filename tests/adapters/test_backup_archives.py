@@ -206,14 +206,18 @@ def relisted(good: Members, tmp_path: Path, data: bytes, **changes: Any) -> None
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE stored_events SET state = x'7B7D' WHERE position = 3", "event 3 is not the one"),
-        ("UPDATE stored_events SET leaf = zeroblob(32) WHERE position = 3", "event 3 is not the"),
-        ("UPDATE stored_events SET leaf = 'text' WHERE position = 3", "event 3 is not the"),
-        ("UPDATE stored_events SET state = 'text' WHERE position = 3", "its database is damaged"),
-        ("DELETE FROM stored_events WHERE position = 3", "its events are not in order at 4"),
-        ("UPDATE private SET body = x'7B7D' WHERE position = 3", "event 3 has another private"),
-        ("UPDATE tree SET size = 1, edge = zeroblob(32)", "its events are not those of its tree"),
-        ("UPDATE tree SET edge = x'00'", "cannot read the ledger's tree"),
+        ("UPDATE stored_events SET state = x'7B7D' WHERE position = 3", "not those of its leaf"),
+        ("UPDATE stored_events SET leaf = zeroblob(32) WHERE position = 3", "the signed head of"),
+        ("UPDATE stored_events SET leaf = 'text' WHERE position = 3", "a stored leaf is no hash"),
+        (
+            "UPDATE stored_events SET state = 'text' WHERE position = 3",
+            "cannot be what was recorded",
+        ),
+        ("DELETE FROM stored_events WHERE position = 3", "that stood here are gone"),
+        ("UPDATE private SET body = x'7B7D' WHERE position = 3", "its private part is not the one"),
+        ("UPDATE tree SET size = 1, edge = zeroblob(32)", "the signed head of 1 events does not"),
+        ("UPDATE tree SET edge = x'00'", "the stored edge of the tree is not that of its events"),
+        ("UPDATE tree SET note = x''", "its last head is not signed"),
         (
             "CREATE TRIGGER t AFTER INSERT ON stored_events BEGIN DELETE FROM private; END",
             "its trigger 't' is not one of ours",
