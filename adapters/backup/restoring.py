@@ -65,8 +65,8 @@ def restore_backup(
     Put the backup *file* into a new home at *place*, which must not exist, or be empty.
 
     *blobs* makes the blob store of a home, *verify* verifies its log; *begin* records in the new
-    home that it was restored, and returns its id. Raises `BackupRefused` for an archive that is not a whole backup,
-    `BackupFailed`, `HomeRefused`.
+    home that it was restored, and returns its id. Raises `BackupRefused` for an archive that is
+    not a whole backup, `BackupFailed`, `HomeRefused`.
     """
     draft = Home(place.with_name(f".{place.name}.restoring-{os.urandom(8).hex()}"))
     try:
