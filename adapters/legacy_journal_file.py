@@ -13,9 +13,10 @@ from pathlib import Path
 
 from ledger.errors import BlobMissing, WorkspaceError
 from ledger.events import BlobName, RunOpened, RunOpenedText
+from ledger.files import Files
 from ledger.journal import Journal
 from ledger.ostext import to_os
-from ledger.ports import BlobStore, Files
+from ledger.ports import BlobStore
 from ledger.replay import fold
 from ledger.run import Phase
 from projections.legacy_journal import fold_legacy_journal

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from ledger.events import RunOpened
+from ledger.finding import read_named
 from projections.built_in import BUILT_IN
 from projections.engine import Engine, Progress
 from projections.queries import Queries, RunFilter
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ledger.journal import Journal
     from projections.projection import Projection
     from projections.views import KeptViews, Standing
-
-_OPENED = ("run.opened.1",)
 
 
 class Reader:
@@ -50,10 +48,7 @@ class Reader:
         if standing is not None:
             wanted = RunFilter(task=task or None, run=run)
             yield from ((row.stream, row.task) for row in self.queries.runs(wanted))
-        for record in self.journal.read(after=position, topics=_OPENED):
-            event = record.event
-            if isinstance(event, RunOpened) and event.run == run and task in ("", event.task):
-                yield record.stream, event.task
+        yield from read_named(self.journal, task, run, after=position)
 
     @contextlib.contextmanager
     def now(self) -> Iterator[Queries]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ledger import decide
 from ledger.errors import FileRefused, GestaError
-from ledger.ports import FileDenial
+from ledger.files import FileDenial
 from ledger.session import Session
 
 _ROOT = "/workspace"

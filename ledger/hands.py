@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
+from ledger.files import Files
 from ledger.inventory import Inventory
 from ledger.journal import Journal
 from ledger.liveness import RunLock, Survivors
 from ledger.outcomes import Unavailable
-from ledger.ports import BlobStore, Clock, Files, Randomness, Sandbox, Workspace
+from ledger.ports import BlobStore, Clock, Randomness, Sandbox, Workspace
 from ledger.redaction import Redactor
 from ledger.signing import LogKeys
 from ledger.spool import Spool

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -11,9 +12,8 @@ from msgspec.structs import replace
 
 from ledger.active_run import ActiveRun, ending_for
 from ledger.closing import settle
-from ledger.errors import MoveIllegal, RunAmbiguous, RunBusy, RunNotFound, StoreError
-from ledger.events import LegacyEventImported, RunOpened
-from ledger.ids import named_stream
+from ledger.errors import MoveIllegal, RunBusy, StoreError
+from ledger.finding import Named, find_newest, find_run, read_named
 from ledger.liveness import holding
 from ledger.opening import OpenRun, name_run, open_run
 from ledger.overrides import NOTHING, Overrides
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ledger.recorded import Provenance, Recorded
     from ledger.rules import Rules
     from ledger.run import Run, Status
-
-OPENED = ("run.opened.1",)
 
 
 class Opening(TypedDict, total=False):
@@ -76,10 +74,10 @@ class Ledger:
         rules: Callable[[str | None], Rules],
         provenance: Callable[[str | None], Provenance],
         directory: Path,
-        named: Callable[[str, str], Iterable[tuple[str, str]]] | None = None,
+        named: Named | None = None,
     ) -> None:
         self.hands = hands
-        self._named = named or self._read_named
+        self._named = named or partial(read_named, self.journal)
         self._rules = rules
         self.provenance = provenance
         self._directory = directory
@@ -172,27 +170,8 @@ class Ledger:
         Raises `RunNotFound`, `RunAmbiguous`.
         """
         if words is None:
-            newest = self.journal.latest(topics=OPENED, limit=1)
-            if not newest:
-                raise RunNotFound("cannot find a run: none is on record yet")
-            return newest[0].stream
-        task, _, run = words.rpartition("/")
-        for stream in self._likely(task, run):
-            # What came after it may be of a type that is not known here, and is no matter.
-            first = self.journal.first(stream)
-            if first and isinstance(first.event, LegacyEventImported) and not imported:
-                raise RunNotFound(
-                    f"cannot find run {words}: it is an imported journal; see `gesta audit {words}`"
-                )
-            if first and isinstance(first.event, LegacyEventImported | RunOpened):
-                return stream
-        found = list(self._named(task, run))
-        if not found:
-            raise RunNotFound(f"cannot find run {words}: none on record has this id")
-        if len(found) > 1:
-            tasks = ", ".join(sorted(its_task for _, its_task in found))
-            raise RunAmbiguous(f"cannot tell which run {words} is meant: tasks {tasks} have one")
-        return found[0][0]
+            return find_newest(self.journal)
+        return find_run(self.journal, words, self._named, imported=imported)
 
     def workspace(self, words: str | None = None) -> Path:
         """Return where the worktree of a run is, or was."""
@@ -255,19 +234,6 @@ class Ledger:
         who = self._who(said.get("actor"), said.get("caller_trace"))
         return ActiveRun(open_run(self.hands, wanted, names, who, said.get("listener"), hold))
 
-    def _read_named(self, task: str, run: str) -> Iterator[tuple[str, str]]:
-        for record in self.journal.read(topics=OPENED):
-            event = opened(record)
-            if event.run == run and task in ("", event.task):
-                yield record.stream, event.task
-
-    def _likely(self, task: str, run: str) -> Iterator[str]:
-        """Yield the streams that a run of these words may have, without a look at the others."""
-        if task:
-            yield named_stream(self.journal.store.ledger_id, task, run)
-        elif len(run) == len(self.journal.store.ledger_id):
-            yield run
-
     @contextlib.contextmanager
     def _held(self, stream: str) -> Iterator[Hold]:
         with contextlib.ExitStack() as stack:
@@ -289,12 +255,6 @@ class Ledger:
         stream = self.hands.environment.get("GESTA_RUN")
         # A run of another ledger is none of our runs' parents.
         return stream if stream and self.journal.load(stream).version >= 0 else None
-
-
-def opened(record: Recorded) -> RunOpened:
-    """Return a recorded event as the opening that it is."""
-    assert isinstance(record.event, RunOpened)
-    return record.event
 
 
 def _end(active: ActiveRun, error: BaseException | None) -> None:

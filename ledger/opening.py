@@ -168,9 +168,25 @@ def _record_intent(
     survey: Repository | Unavailable,
     who: Provenance,
 ) -> list[Recorded]:
-    task, run, stream = names
+    opened, rules = _opened(hands, wanted, names, survey)
+    clean = withhold(hands.redactor(rules.texts.redact), opened)
+    said = Said(event=decide.open_run(Run(), clean), occurred=hands.clock.now())
+    try:
+        return hands.journal.append(names[2], -1, [said], who)
+    except VersionConflict:
+        raise RunExists(
+            f"cannot open run {names[1]} of task {names[0]}: there is one already; "
+            "give another run id"
+        ) from None
+
+
+def _opened(
+    hands: Hands, wanted: OpenRun, names: tuple[str, str, str], survey: Repository | Unavailable
+) -> tuple[e.RunOpened, Rules]:
+    task, run, _ = names
     rules = overridden(wanted.profile, wanted.overrides)
     profile, again = wanted.profile.facts, wanted.again
+    keys = again.overridden if again else overridden_keys(wanted.profile, wanted.overrides)
     run_path = wanted.run_path or hands.workspaces / task / "runs" / run
     opened = e.RunOpened(
         task=task,
@@ -178,9 +194,7 @@ def _record_intent(
         mode=wanted.mode,
         home=hands.home_id,
         rules=rules.facts,
-        overridden=overridden_keys(wanted.profile, wanted.overrides)
-        if again is None
-        else again.overridden,
+        overridden=keys,
         asked=again.asked if again else asked_isolation(profile, wanted.overrides),
         sandbox_wanted=again.sandbox_wanted if again else wanted_kinds(profile)[0],
         parent=wanted.parent,
@@ -194,14 +208,7 @@ def _record_intent(
             labels=wanted.labels,
         ),
     )
-    clean = withhold(hands.redactor(rules.texts.redact), opened)
-    said = Said(event=decide.open_run(Run(), clean), occurred=hands.clock.now())
-    try:
-        return hands.journal.append(stream, -1, [said], who)
-    except VersionConflict:
-        raise RunExists(
-            f"cannot open run {run} of task {task}: there is one already; give another run id"
-        ) from None
+    return opened, rules
 
 
 def _repository_text(survey: Repository | Unavailable) -> e.RepositoryText | None:

@@ -172,7 +172,7 @@ def _profile(
 
 
 def _offer(rules: Rules, kind: str) -> tuple[Isolation | None, str]:
-    from adapters.wiring import make_sandbox
+    from adapters.wiring.sandboxes import make_sandbox
     from ledger.outcomes import Unavailable
     from ledger.overrides import asked_isolation
     from ledger.ports import SandboxWish

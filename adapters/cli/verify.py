@@ -88,7 +88,7 @@ def _wanted(
     *,
     signatures: bool,
 ) -> Wanted:
-    from adapters.wiring import read_witnesses
+    from adapters.wiring.verification import read_witnesses
     from ledger import merkle
     from ledger.verify import Wanted
 
@@ -109,7 +109,7 @@ def _wanted(
 
 
 def _verify(ledger: Ledger, wanted: Wanted, *, blobs: bool) -> Verified:
-    from adapters.wiring import make_verifier
+    from adapters.wiring.verification import make_verifier
 
     with ledger.journal.store.snapshot() as snapshot, _progress(wanted) as progress:
         verifier = make_verifier(ledger, snapshot, wanted, blobs=blobs)

@@ -39,7 +39,8 @@ def add_command(url: str, vkey: str, name: str | None, quorum: int | None) -> No
     """
     from urllib.parse import urlsplit
 
-    from adapters.wiring import home_of, open_ledger, read_witnesses
+    from adapters.wiring import home_of, open_ledger
+    from adapters.wiring.verification import read_witnesses
     from adapters.witness_file import write_policy
     from ledger.errors import InputInvalid, ProofInvalid
     from ledger.witness_policy import KnownWitness, Policy, with_witness
@@ -69,7 +70,8 @@ def sync_command(timeout: float, background: bool, json: bool) -> int:
 
     Exit code 0: all that are asked have. 1: one has not. 3: one has seen another history.
     """
-    from adapters.wiring import ask_witnesses, open_ledger
+    from adapters.wiring import open_ledger
+    from adapters.wiring.verification import ask_witnesses
 
     with open_ledger() as ledger:
         asked = ask_witnesses(ledger, wait=not background, seconds=timeout)
@@ -92,7 +94,8 @@ def sync_command(timeout: float, background: bool, json: bool) -> int:
 @click.option("--json", "json", is_flag=True, help="Print one JSON object.")
 def list_command(json: bool) -> None:
     """List the witnesses that are asked, and how many of them are enough."""
-    from adapters.wiring import open_ledger, read_witnesses
+    from adapters.wiring import open_ledger
+    from adapters.wiring.verification import read_witnesses
     from ledger.note import format_vkey
     from ledger.witness_policy import Policy
 
@@ -128,7 +131,7 @@ def serve_command(
 
     On the machine of the ledger it proves nothing about who has that machine: host it elsewhere.
     """
-    from adapters.wiring import make_witness
+    from adapters.wiring.verification import make_witness
     from ledger.note import format_vkey
 
     server, key = make_witness(directory, name, [_key(log) for log in logs], host, port)

@@ -504,7 +504,7 @@ def test_the_wiring_knows_the_kind_and_where_its_service_is(
     service: str, workspace: Path, home: Path
 ) -> None:
     """The wiring has the kind, and asks nobody before a sandbox is wanted."""
-    from adapters.wiring import make_sandbox
+    from adapters.wiring.sandboxes import make_sandbox
 
     sandbox = make_sandbox("docker", {"DOCKER_HOST": service, "GESTA_HOME": str(home)})
     assert isinstance(sandbox, DockerSandbox)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters import open_ledger
-from adapters.wiring import make_sandbox
+from adapters.wiring.sandboxes import make_sandbox
 from ledger.errors import RunNotFound
 from ledger.events import CommandRequested, CommandText, LedgerCreated, RunOpened
 from ledger.outcomes import Unavailable

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.workspace_files import WorkspaceFiles
 from ledger.errors import WorkspaceError
-from ledger.ports import FileDenial
+from ledger.files import FileDenial
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ledger import events as e
+from ledger.files import FileDenial
 from ledger.ostext import to_os
-from ledger.ports import FileDenial
 from tests.fakes.machine import Machine, Witness
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ledger import events as e
 from ledger.errors import FileRefused, MoveIllegal, StoreUnavailable
-from ledger.ports import FileDenial
+from ledger.files import FileDenial
 from tests.fakes.world import World
 
 

@@ -7,35 +7,28 @@ no sandbox, no git and no YAML.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import GestaError
+from ledger.files import Files
+from ledger.finding import OPENED
 from ledger.hands import Hands
 from ledger.journal import Journal
-from ledger.ledger import OPENED, Ledger
-from ledger.outcomes import Unavailable
-from ledger.ports import BlobStore, Clock, Files, Randomness, Sandbox
+from ledger.ledger import Ledger
+from ledger.ports import BlobStore, Clock, Randomness
 
 if TYPE_CHECKING:
     from adapters.backup.named_blobs import MakeBlobs
     from adapters.home import Home
     from adapters.key_file import KeyFile
     from adapters.reader import Reader
-    from adapters.witness_client import Asked
-    from adapters.witness_server import WitnessServer
     from ledger.liveness import RunLock
     from ledger.redaction import Redactor
     from ledger.rules import Rules
-    from ledger.signing import VerifierKey
     from ledger.spool import Spool
-    from ledger.store import Snapshot
-    from ledger.verify import Verifier, ViewsCheck, Wanted
-    from ledger.witness_policy import Policy
-
-ENTRY_POINTS = "gesta.sandboxes"
 
 
 def open_ledger(
@@ -138,6 +131,7 @@ def _concrete_hands(home: Home, journal: Journal, environment: Mapping[str, str]
     from adapters.plain_directory import PlainDirectory
     from adapters.spool import SpoolFiles
     from adapters.survivors import ProcSurvivors
+    from adapters.wiring.sandboxes import make_sandbox, marking_kinds
     from adapters.witness_background import sync_in_background
     from adapters.workspace_files import WorkspaceFiles
 
@@ -196,45 +190,6 @@ def _load_rules(home: Home, environment: Mapping[str, str], profile: str | None)
     return PolicyProvider(home.profiles, environment).load(profile)
 
 
-def make_verifier(
-    ledger: Ledger,
-    snapshot: Snapshot,
-    wanted: Wanted,
-    *,
-    blobs: bool,
-    views: ViewsCheck | None = None,
-) -> Verifier:
-    """
-    Return what verifies a ledger as of *snapshot*, in several processes where it is large.
-
-    With *blobs* they are read too; *views* compares the stored views.
-    """
-    from adapters.ed25519_signer import check_ed25519
-    from adapters.sqlite_store import open_store
-    from adapters.verify_workers import LARGE, parts_of
-    from ledger.verify import Verifier
-
-    store, home = ledger.journal.store, home_of(ledger)
-    large = snapshot.head()[0] - wanted.since.size >= LARGE
-    return Verifier(
-        snapshot,
-        wanted,
-        ledger=store.ledger_id,
-        origin=store.origin,
-        check=check_ed25519,
-        parts=parts_of(partial(open_store, home.database, create=False)) if large else None,
-        blobs=ledger.hands.blobs if blobs else None,
-        views=views,
-    )
-
-
-def read_witnesses(ledger: Ledger) -> Policy | None:
-    """Return the policy of the witnesses that a ledger's home names, `None` if it names none."""
-    from adapters.witness_file import read_policy
-
-    return read_policy(home_of(ledger).witnesses)
-
-
 def home_of(ledger: Ledger) -> Home:
     """Return the home of an open ledger."""
     from adapters.home import Home, locate_home
@@ -242,110 +197,8 @@ def home_of(ledger: Ledger) -> Home:
     return Home(locate_home(ledger.hands.environment))
 
 
-def make_witness(
-    directory: Path | None, name: str | None, logs: Sequence[VerifierKey], host: str, port: int
-) -> tuple[WitnessServer, VerifierKey]:
-    """
-    Return a witness that can serve, and its key.
-
-    What it remembers is in *directory*, by default in the home; *logs* are added to those that it
-    knows. Raises `HomeRefused`, `KeyRefused`, `InputInvalid`.
-    """
-    import time
-
-    from adapters.ed25519_signer import check_ed25519
-    from adapters.home import open_home
-    from adapters.key_file import KeyFile, name_in, new_witness_name
-    from adapters.witness_memory import WitnessMemory
-    from adapters.witness_server import WitnessServer
-    from ledger.errors import InputInvalid
-    from ledger.signing import COSIGNATURE
-    from ledger.witness import Witness
-
-    place = directory or open_home(os.environ).path / "witness"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = place / "witness.key"
-    keys = KeyFile(path, name or name_in(path) or new_witness_name(), COSIGNATURE)
-    keys.ensure()
-    memory = WitnessMemory(place / "witness.db")
-    for log in logs:
-        memory.add_log(log)
-    signer = keys.signers()[0]
-    witness = Witness(signer, memory, memory.keys, check_ed25519, lambda: int(time.time()))
-    try:
-        return WitnessServer(witness, host, port), signer.key
-    except OSError as error:
-        raise InputInvalid(f"cannot listen at {host}:{port}: {error.strerror}") from error
-
-
-def ask_witnesses(ledger: Ledger, *, wait: bool, seconds: float) -> list[Asked]:
-    """
-    Have the witnesses that a ledger's home names cosign its head; none is named, none is asked.
-
-    Without *wait* nobody is asked while another process does so. Raises `StoreError`.
-    """
-    from adapters.ed25519_signer import check_ed25519
-    from adapters.witness_background import syncing
-    from adapters.witness_client import sync_witnesses
-
-    policy = read_witnesses(ledger)
-    if policy is None:
-        return []
-    with syncing(home_of(ledger), wait=wait) as our_turn:
-        store = ledger.journal.store
-        return sync_witnesses(store, policy, check_ed25519, seconds=seconds) if our_turn else []
-
-
 def make_redactor(patterns: tuple[str, ...]) -> Redactor:
     """Return what takes secrets out by these *patterns*; raises `PolicyInvalid`."""
     from adapters.redaction import RuleRedactor
 
     return RuleRedactor(patterns)
-
-
-def make_sandbox(kind: str, environment: Mapping[str, str]) -> Sandbox | Unavailable:
-    """
-    Return a sandbox of this *kind*, not yet created, or why there is none here.
-
-    Kinds that are not ours are looked up in the entry-point group `gesta.sandboxes`.
-    """
-    if kind == "local":
-        from adapters.local_sandbox import LocalSandbox
-
-        return LocalSandbox()
-    if kind == "bubblewrap":
-        from adapters.bubblewrap_sandbox import BubblewrapSandbox
-        from adapters.home import locate_home
-
-        return BubblewrapSandbox(locate_home(environment), environment)
-    if kind == "docker":
-        from adapters.docker_sandbox import DockerSandbox
-        from adapters.home import locate_home
-
-        return DockerSandbox(locate_home(environment), environment)
-    if kind == "e2b":
-        if not environment.get("E2B_API_KEY"):
-            return Unavailable(reason="no_key", message="E2B_API_KEY is not set")
-        from adapters.e2b_sandbox import E2BSandbox
-
-        return E2BSandbox(environment)
-    return _plugged_in(kind)
-
-
-def marking_kinds() -> tuple[str, ...]:
-    """Return the kinds whose sandboxes may outlive us: two of ours, and whatever is plugged in."""
-    from importlib.metadata import entry_points
-
-    return ("docker", "e2b", *(entry.name for entry in entry_points(group=ENTRY_POINTS)))
-
-
-def _plugged_in(kind: str) -> Sandbox | Unavailable:
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS, name=kind):
-        try:
-            sandbox: Sandbox = entry.load()()
-        except Exception as error:
-            return Unavailable(reason="failed", message=f"its plug-in {entry.value}: {error}")
-        return sandbox
-    return Unavailable(reason="unknown_kind", message="no adapter for it is installed")
