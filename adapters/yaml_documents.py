@@ -1,7 +1,7 @@
 """Reads YAML that a person wrote, and nothing that YAML can do beyond mappings, lists and values.
 
 Rule 1: one document, one mapping at its top, no key twice, no anchors, aliases or tags, nested at
-most 20 deep. What is refused is named by line and column.
+most 20 deep, with at most 50,000 keys and values. What is refused is named by line and column.
 Rule 2: only `true` and `false` are truth values, only `null` and `~` are null (YAML 1.2 core
 schema, §10.3): `yes`, `off` and `12:30` are text, and so is a number with a leading zero.
 Rule 3: only a regular file of a bounded size is read.
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import yaml
 
 DEEPEST = 20
+# What takes a parser longest, and most memory, is their number.
+MOST_NODES = 50_000
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -92,9 +94,9 @@ def _composer() -> type[yaml.SafeLoader]:
     import yaml
 
     class Composer(yaml.SafeLoader):
-        """Composes plain nodes only; the depth is bounded before the recursion goes deeper."""
+        """Composes plain nodes only; depth and number are bounded as they are found."""
 
-        depth = 0
+        depth = nodes = 0
 
         def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs say nothing
@@ -104,6 +106,9 @@ def _composer() -> type[yaml.SafeLoader]:
                 raise _refused("a tag is not accepted", event.start_mark)
             if self.depth >= DEEPEST:
                 raise _refused(f"it is nested more than {DEEPEST} deep", event.start_mark)
+            self.nodes += 1
+            if self.nodes > MOST_NODES:
+                raise _refused(f"it has more than {MOST_NODES} keys and values", event.start_mark)
             self.depth += 1
             node = super().compose_node(parent, index)
             self.depth -= 1

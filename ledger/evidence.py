@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from ledger.checkpoint import Checkpoint, read_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.dsse import parse_public_key
 from ledger.errors import ProofInvalid, RunNotFound
 from ledger.events import BlobName
 from ledger.note import encode, parse_note, parse_vkey
@@ -28,14 +29,14 @@ from ledger.proofs import (
     prove_consistency,
     prove_inclusion,
 )
-from ledger.sealing import SEALED, check_seal, leaf_of, read_signed
+from ledger.sealing import SEALED, check_seal, check_seal_signature, leaf_of, read_signed
 from ledger.sigstore import make_bundle
 from ledger.store import PrivatePart, Row
 
 if TYPE_CHECKING:
     from ledger.journal import Journal
     from ledger.recorded import Recorded
-    from ledger.signing import VerifierKey
+    from ledger.signing import Check, VerifierKey
     from ledger.store import Snapshot
 
 EVIDENCE: Final = "application/vnd.gesta.evidence.v1+json"
@@ -71,15 +72,16 @@ def log_keys(journal: Journal) -> list[VerifierKey]:
 
 
 def collect_evidence(
-    journal: Journal, stream: str, *, name: str, known: Checkpoint | None = None
+    journal: Journal, stream: str, check: Check, *, name: str, known: Checkpoint | None = None
 ) -> Evidence:
     """
-    Return the evidence of the run in *stream*, called *name* in errors.
+    Return the evidence of the run in *stream*, called *name* in errors; *check* is Ed25519's.
 
     *known* is a checkpoint of this log that somebody has kept; the evidence then shows that the
     log has only grown since. Raises `RunNotFound` for a run that is not sealed, `ProofInvalid` if
     what is stored does not hold, `StoreUnavailable`.
     """
+    keys = log_keys(journal)
     with journal.store.snapshot() as snapshot:
         rows = [_row(one) for one in snapshot.stream(stream)]
         seal = next((row for row in reversed(rows) if row.topic == SEALED), None)
@@ -90,20 +92,28 @@ def collect_evidence(
         records = rows[: seal.version]
         _check_rows(records, seal, name, journal.store.ledger_id)
         note = _best_note(snapshot, max(seal.position, known.size - 1 if known else 0))
-        checkpoint = read_checkpoint(note)
+        checkpoint = open_checkpoint(note, keys, check)
         leaves = (leaf for _, leaf in snapshot.leaves())
         hashes = _prove(leaves, seal.position, checkpoint.size)
         consistency = _consistent(snapshot, known, checkpoint)
     check_inclusion(seal.leaf, seal.position, checkpoint.size, hashes, checkpoint.root)
+    _check_signer(seal, keys, check)
+    key = _log_key(note, keys)
     return Evidence(
-        bundle=make_bundle(
-            read_signed(seal), seal.position, hashes, note, _log_key(note, log_keys(journal))
-        ),
+        bundle=make_bundle(read_signed(seal), seal.position, hashes, note, key),
         seal=seal,
         records=tuple(records),
         consistency=consistency,
         later=len(rows) - seal.version - 1,
     )
+
+
+def _check_signer(seal: Row, keys: Sequence[VerifierKey], check: Check) -> None:
+    check_seal_signature(seal, check)
+    if parse_public_key(read_signed(seal).public_key) not in {key.public for key in keys}:
+        raise ProofInvalid(
+            f"cannot show run {seal.stream}: its statement is signed by none of the log's keys"
+        )
 
 
 def _check_rows(records: Sequence[Row], seal: Row, name: str, ledger: str) -> None:
@@ -194,7 +204,7 @@ def _signatures(note: bytes) -> int:
 
 def _log_key(note: bytes, keys: Sequence[VerifierKey]) -> VerifierKey:
     signers = {(one.name, one.key_id) for one in parse_note(note).signatures}
-    for key in keys:
+    for key in reversed(keys):
         if (key.name, key.id) in signers:
             return key
     raise ProofInvalid("cannot show a run: the log's head is signed by none of its keys")

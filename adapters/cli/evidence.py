@@ -53,6 +53,7 @@ def evidence_command(
     It holds the run's records, what was typed and named in them, and a Sigstore bundle that
     proves them. `gesta_verify.py` checks it with nothing of ours installed.
     """
+    from adapters.ed25519_signer import check_ed25519
     from adapters.whole_file import write_whole
     from adapters.wiring import open_ledger
     from ledger.evidence import collect_evidence, format_evidence, log_keys
@@ -63,7 +64,7 @@ def evidence_command(
         state = ledger.journal.load(stream)
         name = f"{state.task}/{state.run}"
         known = None if known_checkpoint is None else _read_checkpoint(known_checkpoint)
-        evidence = collect_evidence(ledger.journal, stream, name=name, known=known)
+        evidence = collect_evidence(ledger.journal, stream, check_ed25519, name=name, known=known)
         records = ledger.journal.history(stream)[: len(evidence.records)]
         chosen = list(_blobs(ledger, records)) if blobs else []
         write_whole(output, format_evidence(evidence, chosen), over=force)

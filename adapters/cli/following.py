@@ -20,9 +20,9 @@ _SECONDS = 0.2
 
 def follow(reader: Reader) -> Iterator[None]:
     """Yield now, and again whenever more is on record and in the views; there is no end to it."""
-    for number, _ in enumerate(changes(reader)):
-        if number:
-            catch_up(reader)
+    for _ in changes(reader):
+        # The first time too: what was recorded since somebody last did would wait for the next.
+        catch_up(reader)
         yield
 
 

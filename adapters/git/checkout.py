@@ -19,6 +19,7 @@ import msgspec
 
 from adapters.git.command import Finished, Git
 from adapters.git.kept_locks import keeping_lock
+from adapters.git.pointer_files import read_line
 from ledger.outcomes import Unavailable
 
 _PLACES = ("--show-toplevel", "--git-common-dir", "--git-dir", "--show-prefix")
@@ -62,6 +63,13 @@ def locate(program: str, directory: Path, base: str | None = None) -> Checkout |
     if len(places) != len(_PLACES):
         places = [git.ask("rev-parse", place).stdout[:-1] for place in _PLACES]
     root, common_dir, git_dir, prefix = map(os.fsdecode, places)
+    if not _is_of(Path(root), _absolute(directory, git_dir)):
+        # `core.worktree` can name any directory: its files are not this repository's to take along.
+        return Unavailable(
+            reason="not_a_repository",
+            message=f"cannot use the checkout {root}: it is not where {git_dir} is; unset its "
+            "core.worktree",
+        )
     return Checkout(
         root=Path(root),
         common_dir=_absolute(directory, common_dir),
@@ -83,6 +91,15 @@ def repository_lock(common_dir: Path) -> Iterator[None]:
             yield
     finally:
         os.close(descriptor)
+
+
+def _is_of(root: Path, git_dir: Path) -> bool:
+    """Say whether the `.git` of the checkout *root* is, or leads to, *git_dir*."""
+    place = root / ".git"
+    if not place.is_file():
+        return _absolute(root, ".git") == git_dir
+    pointer = read_line(place) or ""
+    return _absolute(root, pointer.removeprefix("gitdir: ")) == git_dir
 
 
 def _absolute(directory: Path, path: str) -> Path:

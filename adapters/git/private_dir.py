@@ -76,12 +76,10 @@ class PrivateGitDir:
 
         Git distrusts entries as young as the index itself, so the time must not change.
         """
-        try:
-            shutil.copy2(index, self.path / name)
-        except FileNotFoundError:
+        if not copy_regular(index, self.path / name):
             return
         for shared in index.parent.glob("sharedindex.*"):
-            shutil.copy2(shared, self.path / shared.name)
+            copy_regular(shared, self.path / shared.name)
 
     def ask(self, index: str, *arguments: str, data: bytes | None = None) -> Finished:
         """
@@ -162,12 +160,29 @@ def alternates(common_dir: Path) -> bytes:
     return objects + b"\n"
 
 
+def copy_regular(source: Path, target: Path) -> bool:
+    """
+    Copy a file of somebody else's git directory, with its time; return whether it was there.
+
+    Raises `WorkspaceError` for anything but a regular file: a device has no end.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise WorkspaceError(f"cannot copy {source}: it is not a regular file")
+        with open(target, "wb") as copy:
+            shutil.copyfileobj(file, copy, 1024 * 1024)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return True
+
+
 def copy_exclusions(common_dir: Path, git_dir: Path) -> None:
     """Copy the repository's own ignore rules, as they are before a command has run."""
-    try:
-        shutil.copyfile(common_dir / "info/exclude", git_dir / "info/exclude")
-    except FileNotFoundError:
-        return
+    copy_regular(common_dir / "info/exclude", git_dir / "info/exclude")
 
 
 def refuse_blocking_files(work_tree: Path) -> None:

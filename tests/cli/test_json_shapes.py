@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.cli.gesta import ROOT, gesta
+from adapters import open_ledger
+from tests.cli.gesta import ROOT, gesta, start
 
 JOB = """
 task: T-1
@@ -86,3 +87,27 @@ def test_the_answers_of_stepwise_commands_have_the_documented_shape(home: Path, 
     for words in (("policy", "show"), ("doctor",)):
         printed = gesta(*words, "--json", cwd=repository).json
         assert [] == differences(shapes[f"gesta {' '.join(words)} --json"], printed, words[0])
+
+
+def test_the_answers_about_what_went_wrong_have_the_documented_shape(
+    home: Path, repository: Path
+) -> None:
+    """`recover` and `gc`, of a run whose process was killed and of a worktree that came back."""
+    shapes = documented()
+    process = start(
+        "run", "--profile", "local", "--", "sh", "-c", "echo ready; sleep 300", cwd=repository
+    )
+    assert process.stdout is not None
+    assert b"ready\n" == process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    named = gesta("recover", "--dry-run", "--json", cwd=repository).json
+    assert [] == differences(shapes["gesta recover --json"], named, "recover --dry-run")
+    recovered = gesta("recover", "--json", cwd=repository).json
+    assert [] == differences(shapes["gesta recover --json"], recovered, "recover")
+    with open_ledger(home) as ledger:
+        ledger.workspace().mkdir(parents=True)
+    for arguments in (("--dry-run",), ()):
+        told = gesta("gc", "--json", *arguments, cwd=repository).json
+        assert [] == differences(shapes["gesta gc --json"], told, "gc")
+        assert told["drift"]

@@ -55,9 +55,9 @@ def node_verdicts(shown: Shown, bundles: list[Any]) -> list[str]:
 
 def test_npms_sigstore_verifies_the_bundle(shown: Shown) -> None:
     """`@sigstore/verify` 4.1.3, as it comes, with a trusted root that `gesta evidence` wrote."""
+    assert ["VERIFIED"] == node_verdicts(shown, [shown.bundle])
     installed = json.loads((NODE / "node_modules/@sigstore/verify/package.json").read_text())
     assert "4.1.3" == installed["version"]
-    assert ["VERIFIED"] == node_verdicts(shown, [shown.bundle])
 
 
 def test_npms_sigstore_refuses_every_edit_of_what_it_checks(shown: Shown) -> None:

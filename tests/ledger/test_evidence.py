@@ -37,6 +37,7 @@ from ledger.sealing import check_seal_signature
 from ledger.session import Session
 from ledger.signing import COSIGNATURE
 from ledger.sigstore import format_trusted_root
+from tests.fakes.keys import FakeKeys
 from tests.fakes.world import World
 from tests.ledger.sealed_runs import EVENTS, rows_of
 
@@ -62,7 +63,7 @@ def change_database(world: World, statement: str) -> None:
 def show(world: World, run: str = "R-1", known: Checkpoint | None = None) -> Evidence:
     """Collect the evidence of a run."""
     stream = world.ledger.find(run)
-    return collect_evidence(world.journal, stream, name=f"T-1/{run}", known=known)
+    return collect_evidence(world.journal, stream, check_ed25519, name=f"T-1/{run}", known=known)
 
 
 def document(
@@ -108,14 +109,19 @@ def test_a_run_that_has_not_ended_cannot_be_shown(world: World) -> None:
         show(world, "R-2")
 
 
-def test_records_after_the_seal_are_counted_until_a_later_seal_covers_them(world: World) -> None:
-    """What came after is said to be missing; sealed again, it is there, and the old seal too."""
+def clean_up_late(world: World, keys: FakeKeys) -> Session:
+    """Record something after the seal of R-1, by a process that would sign with *keys*."""
     stream = world.ledger.find("R-1")
-    session = Session(
-        world.ledger.hands, stream, world.journal.history(stream), world.provenance(None)
-    )
+    hands = replace(world.ledger.hands, keys=keys)
+    session = Session(hands, stream, world.journal.history(stream), world.provenance(None))
     holding = Holding("worktree", 1, "linked", "", "live")
     session.record(lambda run: [decide.record_cleanup(holding, Removed(), name="w", ending=False)])
+    return session
+
+
+def test_records_after_the_seal_are_counted_until_a_later_seal_covers_them(world: World) -> None:
+    """What came after is said to be missing; sealed again, it is there, and the old seal too."""
+    session = clean_up_late(world, world.keys)
     first = show(world)
     assert 1 == first.later
     seal_run(session)
@@ -202,6 +208,13 @@ def test_what_does_not_hold_is_not_handed_out(world: World, attack: str, said: s
     for statement in attack.format(**terms).split("; "):
         change_database(world, statement)
     with pytest.raises(GestaError, match=said):
+        show(world)
+
+
+def test_a_statement_by_a_strangers_key_is_not_shown(world: World) -> None:
+    """A seal that somebody else signed follows from the records, and is not the log's."""
+    seal_run(clean_up_late(world, FakeKeys(world.journal.store.origin, b"x")))
+    with pytest.raises(ProofInvalid, match="signed by none of the log's keys"):
         show(world)
 
 

@@ -152,7 +152,7 @@ def test_the_logs_are_of_every_kind_of_event() -> None:
     """The strategy draws what the law permits: otherwise the laws above would say little."""
     seen: set[str] = set()
 
-    @settings(max_examples=300, database=None)
+    @settings(max_examples=120, database=None)
     @given(rows=logs())
     def look(rows: list[Row]) -> None:
         seen.update(row.topic for row in rows)

@@ -381,6 +381,27 @@ def test_a_kept_checkpoint_is_compared(tmp_path: Path) -> None:
     assert not any("no checkpoint of yours" in line for line in lines)
 
 
+def test_after_a_change_of_keys_both_are_needed_for_an_older_run(tmp_path: Path) -> None:
+    """While both sign, either key vouches for the head; the Statement is by the older one."""
+    shown = show_run(tmp_path / "shown")
+    rotated = gesta("key", "rotate", cwd=tmp_path, GESTA_HOME=str(shown.home))
+    assert 0 == rotated.code, rotated.err
+    new = rotated.out.decode().strip()
+    for words in ((), ("--finish",)):
+        if words:
+            done = gesta("key", "rotate", *words, cwd=tmp_path, GESTA_HOME=str(shown.home))
+            assert 0 == done.code, done.err
+        with open_ledger(shown.home) as ledger, ledger.run(profile="local", directory=tmp_path):
+            pass
+        evidence(shown, tmp_path)
+        both = alone(tmp_path, "now.json", "--key", new, "--key", shown.vkey)
+        assert 0 == both[0], both
+        code, lines, _ = alone(tmp_path, "now.json", "--key", new)
+        assert (1, True) == (code, "after a change of keys give the older too" in lines[0])
+        # The head that both have signed is the one that most have signed.
+        assert 0 == alone(tmp_path, "now.json", "--key", shown.vkey)[0]
+
+
 def signed_by_thief(shown: Shown, size: int, root: bytes) -> bytes:
     """A checkpoint of another history, signed with the log's own key."""
     (file,) = (shown.home / "keys").iterdir()
