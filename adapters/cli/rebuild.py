@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adapters.cli.bar import Bar
-from adapters.cli.printing import tell_json, warn
+from adapters.cli.printing import tell, tell_json, warn
 from adapters.cli.reading import stopped_words
-from ledger.errors import InputInvalid
+from ledger.errors import GestaError, InputInvalid
+from ledger.finding import OPENED
 
 if TYPE_CHECKING:
     from adapters.reader import Reader
+    from ledger.ledger import Ledger
     from projections.checking import Checked
     from projections.projection import Projection
 
@@ -27,14 +29,46 @@ if TYPE_CHECKING:
 @click.option("--json", "json", is_flag=True, help="Print a JSON array.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def rebuild_command(names: tuple[str, ...], only_check: bool, json: bool) -> int:
-    """Fold the views NAME, by default all, anew from the events."""
+    """
+    Fold the views NAME, by default all, anew from the events.
+
+    The name `journals`, alone, writes each run's journal/events.jsonl anew.
+    """
     from adapters.wiring import open_ledger, open_reader
 
+    if names == ("journals",) and not only_check:
+        with open_ledger() as ledger:
+            return _write_journals(ledger, json=json)
     chosen = named_projections(names)
     with open_ledger() as ledger, open_reader(ledger) as reader:
         if only_check:
             return report_checks(check_views(reader, chosen), json=json)
         return rebuild_views(reader, chosen, json=json)
+
+
+def _write_journals(ledger: Ledger, *, json: bool) -> int:
+    from adapters.cli.times import plural
+    from adapters.legacy_journal_file import write_legacy_journal
+
+    hands, written, failed = ledger.hands, 0, 0
+    streams = [record.stream for record in ledger.journal.read(topics=OPENED)]
+    with Bar("writing journals") as bar:
+        for number, stream in enumerate(streams, 1):
+            try:
+                path = write_legacy_journal(
+                    ledger.journal, hands.blobs, hands.files, hands.workspaces, stream
+                )
+            except GestaError as error:
+                failed += 1
+                warn(str(error))
+            else:
+                written += path is not None
+            bar.update(number, len(streams))
+    if json:
+        tell_json({"written": written, "failed": failed})
+    else:
+        tell(f"{plural(written, 'journal')} written")
+    return int(failed > 0)
 
 
 def named_projections(names: Sequence[str]) -> tuple[Projection, ...]:

@@ -100,6 +100,18 @@ def _run(cwd: Path, task: str) -> str:
     return name
 
 
+def test_journals_are_written_anew_to_the_same_bytes(recorded: Path, home: Path):
+    """They are projections too: of every run that has ended, and from nothing but its events."""
+    files = sorted(home.glob("workspaces/*/runs/*/journal/events.jsonl"))
+    before = [file.read_bytes() for file in files]
+    assert 2 == len(files)
+    for file in files:
+        file.unlink()
+    rebuilt = gesta("rebuild", "journals", "--json", cwd=recorded)
+    assert (0, {"written": 2, "failed": 0}) == (rebuilt.code, rebuilt.json)
+    assert before == [file.read_bytes() for file in files]
+
+
 def test_a_name_that_is_no_view_is_one_line_and_2(recorded: Path):
     """With the names that there are."""
     ended = gesta("rebuild", "frob", cwd=recorded)
