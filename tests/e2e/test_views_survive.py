@@ -152,17 +152,14 @@ def test_views_that_were_removed_are_rebuilt_to_the_same_bytes(
 APPENDING = """
 import sys
 from pathlib import Path
+from adapters.home import Home
+from adapters.wiring import open_journal
 from adapters.world import SystemClock, SystemRandomness
-from ledger.journal import Journal
 from ledger.recorded import Said
 from tests.projections.logs import WHO
 from tests.projections.records import ending, executed, opened, requested, sandboxed
 clock = SystemClock()
-journal = Journal(
-    {"PERSISTENCE_MODULE": "adapters.sqlite_store", "SQLITE_DBNAME": sys.argv[1],
-     "ORIGINATOR_ID_TYPE": "text", "GESTA_SYNCHRONOUS": "OFF"},
-    clock=clock, randomness=SystemRandomness(),
-)
+journal = open_journal(Home(Path(sys.argv[1])), clock, SystemRandomness())
 for run in range(int(sys.argv[3])):
     name = f"R-{sys.argv[2]}-{run}"
     events = (opened(run=name), *sandboxed(), requested(1), executed(1, run % 3), *ending())
@@ -192,7 +189,7 @@ def test_while_four_processes_append_a_follower_sees_every_event_once_and_in_ord
     seen = [json.loads(follower.stdout.readline())]
     appending = [
         subprocess.Popen(
-            [sys.executable, "-c", APPENDING, str(home / "ledger.db"), str(number), str(RUNS)],
+            [sys.executable, "-c", APPENDING, str(home), str(number), str(RUNS)],
             cwd=ROOT,
             env=environment(),
         )

@@ -109,7 +109,7 @@ def _end(order: Order, child: int, reading: int) -> Done:
 
 
 def _keep(home: Path, order: Order, writing: int) -> None:
-    statements = 0
+    statements = pages = 0
 
     def count(statement: str) -> None:
         nonlocal statements
@@ -126,11 +126,13 @@ def _keep(home: Path, order: Order, writing: int) -> None:
     act = engine.catch_up if order.do == "catch_up" else engine.rebuild
 
     def tell(done: int, size: int) -> None:
+        nonlocal pages
+        pages += 1
         os.write(writing, b"p")
 
     act(tell)
-    if order.last_page is not None:
-        # Whoever is to kill it may be late.
+    if order.last_page is not None and pages >= order.last_page:
+        # Others that share the work may leave it fewer. Whoever is to kill it may be late.
         signal.pause()
     os.write(writing, str(statements).encode())
 
