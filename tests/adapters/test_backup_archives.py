@@ -208,7 +208,7 @@ def relisted(good: Members, tmp_path: Path, data: bytes, **changes: Any) -> None
     [
         ("UPDATE stored_events SET state = x'7B7D' WHERE position = 3", "not those of its leaf"),
         ("UPDATE stored_events SET leaf = zeroblob(32) WHERE position = 3", "the signed head of"),
-        ("UPDATE stored_events SET leaf = 'text' WHERE position = 3", "a stored leaf is no hash"),
+        ("UPDATE stored_events SET leaf = 'text' WHERE position = 3", "the signed head of"),
         (
             "UPDATE stored_events SET state = 'text' WHERE position = 3",
             "cannot be what was recorded",

@@ -116,7 +116,7 @@ def test_a_damaged_key_is_refused_and_not_quoted(keys: KeyFile, change) -> None:
     keys.path.write_text(change(text))
     with pytest.raises(KeyRefused) as refused:
         keys.signers()
-    assert text.strip().rpartition("+")[2] not in str(refused.value)
+    assert text.strip().split("+", 4)[4] not in str(refused.value)
 
 
 def test_a_key_of_another_name_is_refused(keys: KeyFile) -> None:

@@ -170,7 +170,7 @@ def test_gc_takes_away_what_belongs_to_no_run(home: Path, repository: Path) -> N
     assert (0, ["removed"] * 3) == (done.code, [drift["done"] for drift in done.json["drift"]])
     assert not orphan.exists()
     assert not blob.exists()
-    assert [] == list((home / "workspaces").iterdir())
+    assert not (home / "workspaces" / "T").exists()
     again = gesta("gc", cwd=repository)
     assert (0, "gesta: everything is as the ledger has it\n") == (again.code, again.err)
     with open_ledger(home) as ledger:
