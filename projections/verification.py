@@ -86,6 +86,10 @@ def cannot_tell(report: Report) -> tuple[str, ...]:
         )
     if report.blobs is None:
         said.append("whether outputs, patches and files are there and unchanged (--blobs)")
+    if not report.views:
+        said.append(
+            "whether views, which runs, show and audit print, are what events say (--views)"
+        )
     if report.signatures < report.kept:
         said.append(
             f"whether all signatures of kept heads are right: {report.signatures:,} were checked "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--since", type=_FILE, help="Go on from what --save wrote.")
 @click.option("--save", type=_FILE, help="Write what a later --since goes on from.")
 @click.option("--blobs", is_flag=True, help="Read outputs, patches and files too.")
+@click.option("--views", is_flag=True, help="Compare the views with what the events say.")
 @click.option("--signatures", is_flag=True, help="Check those of every kept head.")
 @click.option("--json", "json", is_flag=True, help="Print one JSON object.")
 @click.argument("run", required=False)
@@ -50,6 +52,7 @@ def verify_command(
     since: Path | None,
     save: Path | None,
     blobs: bool,
+    views: bool,
     signatures: bool,
     json: bool,
 ) -> int:
@@ -67,7 +70,7 @@ def verify_command(
     before = read_state(since) if since else None
     with open_ledger() as ledger:
         wanted = _wanted(ledger, run, keys, policy, known, before, signatures=signatures)
-        verified = _verify(ledger, wanted, blobs=blobs)
+        verified = _verify(ledger, wanted, blobs=blobs, views=views)
     report = verified.report
     if save and report.exit_code == 0:
         save_state(save, verified)
@@ -108,12 +111,33 @@ def _wanted(
     )
 
 
-def _verify(ledger: Ledger, wanted: Wanted, *, blobs: bool) -> Verified:
+def _verify(ledger: Ledger, wanted: Wanted, *, blobs: bool, views: bool) -> Verified:
     from adapters.wiring.verification import make_verifier
 
+    look = partial(_differing_views, ledger, wanted.stream) if views else None
     with ledger.journal.store.snapshot() as snapshot, _progress(wanted) as progress:
-        verifier = make_verifier(ledger, snapshot, wanted, blobs=blobs)
+        verifier = make_verifier(ledger, snapshot, wanted, blobs=blobs, views=look)
         return verifier.verify(progress)
+
+
+def _differing_views(ledger: Ledger, stream: str | None) -> Iterator[str]:
+    """Yield what is wrong with the views: with all of them, or with what they have of one run."""
+    from adapters.cli.reading import reading
+    from adapters.cli.rebuild import check_views, difference_words
+    from projections.agreement import agreements
+    from projections.built_in import BUILT_IN
+
+    with reading(ledger) as reader:
+        if stream is None:
+            checked = check_views(reader, BUILT_IN)
+            yield from (difference_words(one) for one in checked if one.difference)
+            return
+        for one in agreements(reader.views, BUILT_IN, ledger.journal.history(stream)):
+            if not one.agrees:
+                yield (
+                    f"view {one.view} differs in table {one.table}: has {one.live!r}, the events "
+                    f"say {one.folded!r}; run `gesta rebuild`"
+                )
 
 
 def _key(text: str) -> VerifierKey:

@@ -7,6 +7,7 @@ that it cannot be told, that is what the test asks for: docs/trust.md says so to
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -397,6 +398,23 @@ def test_a_changed_or_lost_blob_shows_to_who_reads_them(honest: Path, ledger: Pa
     with database(ledger) as db:
         db.execute("DELETE FROM blobs")
     assert ("MISSING", 1) == verify(honest, "--blobs")[::2][:2]
+
+
+def test_an_edited_view_shows_to_who_compares_them(honest: Path, ledger: Path) -> None:
+    """The log itself is untouched, and says what should stand there; a rebuild mends it."""
+    assert 0 == gesta("runs", cwd=honest).code
+    assert ("INTACT", 0) == verify(honest, "--views")[::2]
+    with sqlite3.connect(ledger / "views.db") as views:
+        views.execute("UPDATE run_status SET status = 'failed' WHERE run = 'R-1'")
+    views.close()
+    assert ("INTACT", "SELF-CHECKED", 0, []) == verify(honest)
+    assert ("INTACT", 0) == verify(honest, "--views", "R-0")[::2]
+    for words in ((), ("R-1",)):
+        integrity, _, code, findings = verify(honest, "--views", *words)
+        assert ("INVALID", 1) == (integrity, code)
+        assert ["view run_status differs"] == [one["what"][:23] for one in findings]
+    assert 0 == gesta("rebuild", cwd=honest).code
+    assert ("INTACT", 0) == verify(honest, "--views")[::2]
 
 
 def test_a_kept_head_that_was_changed_is_found(honest: Path, ledger: Path) -> None:
