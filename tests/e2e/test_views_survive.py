@@ -1,5 +1,4 @@
-"""Views of a ledger as agents leave it, kept by real processes that are killed and get in each
-other's way.
+"""Views of a real ledger, kept by processes that are killed and get in each other's way.
 
 `SURVIVE_EVENTS=100000` makes the ledger, and with it all of this, longer.
 """
