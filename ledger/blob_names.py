@@ -22,7 +22,10 @@ def blob_names(stored: bytes) -> Iterator[BlobName]:
     """
     if b'"sha256":"' not in stored:
         return
-    todo: list[Any] = [msgspec.json.decode(stored)]
+    try:
+        todo: list[Any] = [msgspec.json.decode(stored)]
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"what is stored is not JSON of ours: {error}") from error
     while todo:
         match todo.pop():
             case {"sha256": str(digest), "size": int(size)}:

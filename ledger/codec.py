@@ -68,6 +68,8 @@ TOPIC_OF: dict[type[Event], str] = {kind: topic for topic, kind in TOPICS.items(
 
 E_ = TypeVar("E_", bound=Event)
 T_ = TypeVar("T_")
+# What bytes that somebody else put there can make of the decoder besides its own error.
+_NOT_JSON = (UnicodeDecodeError, RecursionError, KeyError)
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -166,21 +168,33 @@ def encode_facts(facts: _Facts[Any]) -> bytes:
 
 
 def decode_facts(topic: str, facts: bytes) -> _Facts[Any]:
-    """Return envelope and event of stored facts; raises `EventUnknown`."""
-    if not is_old(topic):
-        return _facts_decoder(topic).decode(facts)
-    stored = msgspec.json.decode(facts)
-    topic, stored["event"] = upcast(topic, stored["event"])
-    newest: Any = _Facts[_class_of(topic)]  # type: ignore[misc]
-    return cast("_Facts[Any]", msgspec.convert(stored, newest))
+    """Return envelope and event of stored facts; raises `EventUnknown`, `msgspec.DecodeError`."""
+    try:
+        if not is_old(topic):
+            return _facts_decoder(topic).decode(facts)
+        stored = msgspec.json.decode(facts, type=dict[str, Any])
+        event = msgspec.convert(stored["event"], dict[str, Any])
+        topic, stored["event"] = upcast(topic, event)
+        newest: Any = _Facts[_class_of(topic)]  # type: ignore[misc]
+        return cast("_Facts[Any]", msgspec.convert(stored, newest))
+    except _NOT_JSON as error:
+        raise msgspec.DecodeError(f"stored facts are not what was recorded: {error}") from error
 
 
 def decode(row: Row, private: Container[type[Event]] | None = None) -> Recorded:
     """
-    Return a stored row as the event that it records; raises `EventUnknown`.
+    Return a stored row as the event that it records.
 
-    Where *private* names types of events, the private parts of others are left unread.
+    Where *private* names types of events, the private parts of others are left unread. Raises
+    `EventUnknown`, and `msgspec.DecodeError` for what was never recorded so.
     """
+    try:
+        return _decode(row, private)
+    except _NOT_JSON as error:
+        raise msgspec.DecodeError(f"a private part is not what was recorded: {error}") from error
+
+
+def _decode(row: Row, private: Container[type[Event]] | None) -> Recorded:
     facts = decode_facts(row.topic, row.facts)
     event, who = facts.event, None
     if row.private is not None and (private is None or type(event) in private):

@@ -176,9 +176,13 @@ def with_signatures(note: Note, more: Iterable[Signature]) -> Note:
 
 
 def is_name(name: str) -> bool:
-    """Say whether a key may have this name: not empty, no Unicode space, no plus, no control."""
+    """Say whether a key may have this name: Unicode, not empty, no space, no plus, no control."""
     return bool(name) and not any(
-        character == "+" or character < "!" or character.isspace() for character in name
+        character == "+"
+        or character < "!"
+        or character.isspace()
+        or "\ud800" <= character <= "\udfff"
+        for character in name
     )
 
 

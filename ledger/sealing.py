@@ -109,7 +109,7 @@ def check_seal(row: Row, records: Sequence[Row], *, ledger: str) -> None:
 def _read(facts: bytes) -> Any:
     try:
         return decode_facts(SEALED, facts)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProofInvalid(f"cannot read the facts of a seal: {error}") from error
 
 

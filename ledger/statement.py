@@ -118,7 +118,7 @@ def read_byproducts(statement: str) -> Byproducts:
     try:
         found: Any = msgspec.json.decode(statement, type=_Statement)
         return _byproducts.decode(found.predicate.byproducts)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ProofInvalid(f"cannot read statement: {error}") from error
 
 
@@ -158,7 +158,7 @@ def _derive(ledger: str, rows: Sequence[Row], log_size: int, seal: Envelope) -> 
 def _read(row: Row) -> Any:
     try:
         return decode_facts(row.topic, row.facts)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ProofInvalid(
             f"cannot read version {row.version} of run {row.stream}: {error}"
         ) from error
