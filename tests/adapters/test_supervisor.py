@@ -155,13 +155,18 @@ def test_a_supervisor_that_fails_in_mid_command_is_a_lost_command(
     assert Removed() == sandbox.close()
 
 
+def children() -> set[int]:
+    """Return the processes that this one started and has not waited for."""
+    return {process for process, parent, _ in processes() if parent == os.getpid()}
+
+
 def test_the_signals_of_a_terminal_do_not_end_the_supervisor(
     wish: SandboxWish, tmp_path: Path
 ) -> None:
     """^C goes to everyone in the foreground; the end of the command is reported all the same."""
-    sandbox = LocalSandbox()
+    before, sandbox = children(), LocalSandbox()
     assert isinstance(sandbox.create(wish), SandboxMade)
-    (supervisor,) = [process for process, parent, _ in processes() if parent == os.getpid()]
+    (supervisor,) = children() - before
     reading, writing = os.pipe()
 
     def interrupt(_data: bytes) -> None:
@@ -210,7 +215,7 @@ def test_a_supervisor_that_cannot_be_ended_is_not_called_removed(
 @pytest.mark.parametrize("killed", [False, True])
 def test_no_control_group_is_left(wish: SandboxWish, tmp_path: Path, *, killed: bool) -> None:
     """A group is removed at the end, by us where the supervisor no longer can."""
-    sandbox = LocalSandbox()
+    before, sandbox = children(), LocalSandbox()
     limits = Limits(memory_mb=500, processes=50)
     made = sandbox.create(
         SandboxWish(
@@ -224,7 +229,7 @@ def test_no_control_group_is_left(wish: SandboxWish, tmp_path: Path, *, killed: 
         )
     )
     assert isinstance(made, SandboxMade)
-    (supervisor,) = [process for process, parent, _ in processes() if parent == os.getpid()]
+    (supervisor,) = children() - before
     groups = groups_of(supervisor)
     assert (made.isolation.limits.processes is not None) == bool(groups)
     run = Run(sandbox, tmp_path)
@@ -279,11 +284,12 @@ def test_descendants_are_found_in_other_sessions_too() -> None:
     """A new session hides nothing from a walk by parents."""
     marker = f"{600 + os.getpid() / 1e7:.9f}"
     script = f"setsid sleep {marker} & echo ready; wait"
+    before = descendants(os.getpid())
     child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
     child.stdout.close()
-    found = descendants(os.getpid())
+    found = [process for process in descendants(os.getpid()) if process not in before]
     for process in found:
         os.kill(process, signal.SIGKILL)
     child.wait()

@@ -343,7 +343,9 @@ class Harness:
         ).stdout
         assert 1 == len(listed.splitlines()), listed
         assert not list((self.repository / ".git").rglob("*.lock"))
-        assert [] == [str(path) for path in (self.home / "workspaces").rglob("*")]
+        left = [path for path in (self.home / "workspaces").rglob("*") if not path.is_dir()]
+        # A run that has ended has its journal there, and nothing else.
+        assert {"journal/events.jsonl"} >= {"/".join(path.parts[-2:]) for path in left}
         for name in ("locks", "spool"):
             assert [] == [path.name for path in (self.home / name).iterdir()], name
         assert [] == list((self.home / "blobs").glob(".draft-*"))
