@@ -39,8 +39,9 @@ from ledger.overrides import (
     overridden_keys,
     wanted_kinds,
 )
-from ledger.ports import RecordedWork, Repository
+from ledger.ports import Repository
 from ledger.recorded import Provenance, Recorded, Said
+from ledger.recorded_work import RecordedWork
 from ledger.rules import Rules
 from ledger.run import Run
 from ledger.session import Listener, Session
@@ -185,8 +186,7 @@ def _opened(
 ) -> tuple[e.RunOpened, Rules]:
     task, run, _ = names
     rules = overridden(wanted.profile, wanted.overrides)
-    profile, again = wanted.profile.facts, wanted.again
-    keys = again.overridden if again else overridden_keys(wanted.profile, wanted.overrides)
+    asked, kind, changed = _asked(wanted)
     run_path = wanted.run_path or hands.workspaces / task / "runs" / run
     opened = e.RunOpened(
         task=task,
@@ -194,11 +194,11 @@ def _opened(
         mode=wanted.mode,
         home=hands.home_id,
         rules=rules.facts,
-        overridden=keys,
-        asked=again.asked if again else asked_isolation(profile, wanted.overrides),
-        sandbox_wanted=again.sandbox_wanted if again else wanted_kinds(profile)[0],
+        overridden=changed,
+        asked=asked,
+        sandbox_wanted=kind,
         parent=wanted.parent,
-        replay_of=again.stream if again else None,
+        replay_of=wanted.again.stream if wanted.again else None,
         private=e.RunOpenedText(
             rules=rules.texts,
             directory=from_os(str(wanted.directory)),
@@ -209,6 +209,18 @@ def _opened(
         ),
     )
     return opened, rules
+
+
+def _asked(wanted: OpenRun) -> tuple[Isolation, str, tuple[str, ...]]:
+    """Return the isolation asked for, the sandbox wanted, and the keys that flags changed."""
+    again, profile, overrides = wanted.again, wanted.profile, wanted.overrides
+    if again is not None:
+        return again.asked, again.sandbox_wanted, again.overridden
+    return (
+        asked_isolation(profile.facts, overrides),
+        wanted_kinds(profile.facts)[0],
+        overridden_keys(profile, overrides),
+    )
 
 
 def _repository_text(survey: Repository | Unavailable) -> e.RepositoryText | None:

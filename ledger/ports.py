@@ -26,6 +26,7 @@ from ledger.outcomes import (
     Unavailable,
     WorktreeMade,
 )
+from ledger.recorded_work import RecordedWork
 from ledger.rules import Kind, Sync
 
 
@@ -99,18 +100,6 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     common_dir: str
     prefix: str
     head: str
-
-
-class RecordedWork(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    The uncommitted work that an earlier run began with, as it is on record.
-
-    *patch* is against the base commit, `None` where there was none; *tree* is what both give.
-    """
-
-    patch: bytes | None
-    manifest: bytes
-    tree: str
 
 
 class WorktreeIntent(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,8 +22,8 @@ from ledger.errors import BlobMissing, ReplayRefused
 from ledger.events import BlobName, Event, UnsetType
 from ledger.opening import Again, OpenRun
 from ledger.ostext import OsText, to_os
-from ledger.ports import RecordedWork
 from ledger.recorded import Recorded
+from ledger.recorded_work import RecordedWork
 from ledger.rules import RuleFacts, Rules, RuleTexts
 from ledger.secret_names import WITHHELD
 

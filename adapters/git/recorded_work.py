@@ -15,7 +15,7 @@ from adapters.git.private_dir import SYNCED, PrivateGitDir
 from adapters.git.uncommitted_work import Manifest, Synced
 from ledger.errors import WorkspaceError
 from ledger.ostext import to_os
-from ledger.ports import RecordedWork
+from ledger.recorded_work import RecordedWork
 
 
 def bring_recorded_work(work: RecordedWork, workspace: Path, private: PrivateGitDir) -> Synced:
