@@ -29,10 +29,11 @@ from adapters import open_ledger
 from adapters.process_marks import all_processes
 from ledger import events as e
 from ledger.ledger import Ledger
-from ledger.merkle import TreeHead, event_leaf, extend
+from ledger.merkle import TreeHead, extend
 from ledger.reconcile import reconcile
 from ledger.recovery import recover
 from ledger.run import Phase, Run
+from ledger.sealing import leaf_of
 from ledger.store import Row
 
 ROOT = Path(__file__).parents[2]
@@ -288,7 +289,7 @@ class Harness:
         there = {row.leaf.hex() for row in rows}
         self.lost |= self.told - there
         self.invented |= there - self.tried - self._own
-        leaves = [event_leaf(row.stream, row.version, row.topic, row.facts) for row in rows]
+        leaves = [leaf_of(row.stream, row.version, row.topic, row.facts) for row in rows]
         intact = (
             [row.position for row in rows] == list(range(len(rows)))
             and leaves == [row.leaf for row in rows]
