@@ -198,6 +198,7 @@ OTHER = "its statement is not what the records say"
         ),
         ("DELETE FROM stored_events WHERE {run} AND {v} = 1", "not versions 0 to"),
         ("UPDATE stored_events SET leaf = zeroblob(32) WHERE position = 0", "leads to root"),
+        ("DELETE FROM stored_events WHERE NOT {run} AND position > 0", "were handed in"),
         ("DELETE FROM stored_events WHERE position = 0", "no known key signed it"),
         ("UPDATE tree SET note = x''; DELETE FROM checkpoints", "nobody has signed"),
     ],
