@@ -125,6 +125,8 @@ class E2BSandbox:
                 message = f"cannot use sandbox {id}: it is not marked as this run's"
                 return Unavailable(reason="failed", message=message)
             self._machine = E2BMachine(*self._account.connect(id, wish.lifetime_s))
+            # One process at a time works in a run: whoever began what runs there is dead.
+            self._machine.end_left()
             return self._move_in(wish, self._machine, there=True)
         except E2BError as error:
             return error.trouble.unavailable(f"take hold of sandbox {id}")

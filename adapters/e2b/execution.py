@@ -28,7 +28,7 @@ _OUT_OF_REACH_S = 30.0
 _PAUSE_S = 0.5
 _SILENCE_S = 20.0
 # After so long without a word from us the guest ends the command: we are dead.
-_FORSAKEN_S = 90.0
+FORSAKEN_S = 90.0
 _UNACKNOWLEDGED = 256 << 10
 
 
@@ -81,7 +81,7 @@ class E2BExecution:
         if self._command.time_limit_s is not None:
             # Until the command is said to have begun, which its own time is counted from.
             self._deadline = self._last_said + _START_S + self._command.time_limit_s
-        begun = {"stdin": self._input is not None, "silence_s": _FORSAKEN_S}
+        begun = {"stdin": self._input is not None, "silence_s": FORSAKEN_S}
         handle = self._machine.start({**self._request, **begun})
         self._process = int(handle.pid)
         self._frames.listen(handle)

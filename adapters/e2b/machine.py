@@ -170,6 +170,12 @@ class E2BMachine:
         with understood():
             self._sandbox.commands.kill(process)
 
+    def end_left(self) -> None:
+        """End the guests of a process of ours that died, and with them their commands."""
+        for process in patiently(self._processes):
+            if any(f"{DIRECTORY}/{_INSTALLED}" in argument for argument in process.args):
+                self.kill(process.pid)
+
     def kill_as_root(self, processes: Sequence[int]) -> None:
         """End processes that the sandbox's ordinary user may not end."""
         numbers = " ".join(str(process) for process in processes)
