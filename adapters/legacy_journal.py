@@ -77,6 +77,9 @@ class JournalFile:
             file = os.fdopen(fd, "rb")
         except OSError as error:
             raise InputInvalid(f"cannot import {self.name}: {error.strerror}") from error
+        except ValueError as error:
+            # A NUL, which no path can have.
+            raise InputInvalid(f"cannot import {self.name!r}: {error}") from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             file.close()
             raise InputInvalid(f"cannot import {self.name}: it is not a regular file")

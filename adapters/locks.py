@@ -139,7 +139,7 @@ class _Hint(msgspec.Struct, frozen=True):
 def _read_hint(descriptor: int) -> tuple[ProcessMark, ...]:
     try:
         return msgspec.json.decode(os.pread(descriptor, 1 << 16, 0), type=_Hint).processes
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # A new file, or one that was cut off: it is a hint, and there is none.
         return ()
 

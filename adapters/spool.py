@@ -26,6 +26,8 @@ _ROOM = 256 * 1024
 _RESERVE, _KEPT = ".room", ".json"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Spooled).decode
+# What a file that is no outcome of ours raises, however it is nested and whatever its bytes are.
+_DAMAGED = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 # File systems that cannot set room aside still take the file, as long as there is some.
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -86,7 +88,7 @@ class SpoolFiles:
         for path in self._files(_KEPT):
             if not path.name.startswith(f"{stream}-"):
                 continue
-            with contextlib.suppress(OSError, msgspec.MsgspecError):
+            with contextlib.suppress(*_DAMAGED):
                 spooled = _decode(path.read_bytes())
                 if spooled.stream == stream:
                     found.append((str(path), spooled))

@@ -100,7 +100,7 @@ def decode_result(encoded: bytes) -> Result:
     """Return the guest's result; raises `E2BError` for what is none."""
     try:
         return msgspec.json.decode(encoded, type=Result)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         message = f"our program in the sandbox cannot be understood: {error}"
         raise E2BError(Trouble(reason="failed", message=message)) from error
 

@@ -68,9 +68,9 @@ def write_marker(scratch: Path, marker: Marker) -> None:
 def read_marker(scratch: Path) -> Marker | None:
     """Return the marker in *scratch*, or `None` if there is none that can be read."""
     try:
-        content = msgspec.json.decode((scratch / _NAME).read_bytes())
+        content = msgspec.json.decode((scratch / _NAME).read_bytes(), type=dict[str, object])
         return msgspec.convert(_from_text(content), Marker)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 
