@@ -89,6 +89,39 @@ def test_the_answers_of_stepwise_commands_have_the_documented_shape(home: Path, 
         assert [] == differences(shapes[f"gesta {' '.join(words)} --json"], printed, words[0])
 
 
+def test_the_answers_about_keeping_a_ledger_have_the_documented_shape(
+    home: Path, repository: Path, tmp_path: Path
+) -> None:
+    """`backup`, `restore` and `store`, of a ledger with a run and a profile of its own."""
+    shapes = documented()
+    made = gesta("store", "init", "--json", cwd=repository).json
+    assert [] == differences(shapes["gesta store init --json"], made, "store init")
+    assert 0 == gesta("run", "--", "true", cwd=repository).code
+    file, other = str(tmp_path / "ledger.tar"), str(tmp_path / "restored")
+    saved = gesta("backup", file, "--json", cwd=repository).json
+    assert [] == differences(shapes["gesta backup --json"], saved, "backup")
+    restored = gesta("restore", file, "--home", other, "--json", cwd=repository).json
+    assert [] == differences(shapes["gesta restore --json"], restored, "restore")
+    assert (saved["events"], saved["root"]) == (restored["events"], restored["root"])
+    migrated = gesta("store", "migrate", "--json", cwd=repository).json
+    assert [] == differences(shapes["gesta store migrate --json"], migrated, "store migrate")
+    assert (made["version"], None) == (migrated["after"], migrated["kept"])
+
+
+def test_the_answer_of_an_execution_again_has_the_documented_shape(
+    home: Path, repository: Path
+) -> None:
+    """One command that prints the same, and one that does not and comes with a diff."""
+    shape = documented()["gesta replay --execute --json"]
+    assert 0 == gesta("run", "--", "sh", "-c", "date +%N; echo x >&2", cwd=repository).code
+    done = gesta("replay", "--execute", "--json", cwd=repository)
+    assert (1, "different") == (done.code, done.json["verdict"])
+    assert [] == differences(shape, done.json, "replay")
+    (command,) = done.json["commands"]
+    assert ("different", "same") == (command["stdout"]["likeness"], command["stderr"]["likeness"])
+    assert command["stdout"]["diff"]
+
+
 def test_the_answers_about_what_went_wrong_have_the_documented_shape(
     home: Path, repository: Path
 ) -> None:

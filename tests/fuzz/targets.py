@@ -19,12 +19,17 @@ from typing import Any
 
 import msgspec
 
-from adapters.backup.archive import read_manifest, read_members
+from adapters.backup.archive import FORMAT, Manifest, read_manifest, read_members
 from adapters.cli.harmless import harmless, harmless_bytes, harmless_json, harmless_lines
 from adapters.cli.times import parse_time
 from adapters.e2b.errors import E2BError
 from adapters.e2b.frames import Frames
+from adapters.e2b.request import decode_result
 from adapters.ed25519_signer import check_ed25519, make_signer, parse_signer
+from adapters.git.marker import Marker, read_marker, write_marker
+from adapters.legacy_journal import JournalFile, parse_line
+from adapters.locks import FlockRunLock
+from adapters.spool import SpoolFiles
 from adapters.verify_state import read_state
 from adapters.yaml_documents import parse_mapping
 from ledger.blob_names import blob_names
@@ -36,7 +41,10 @@ from ledger.ids import check_id
 from ledger.job import parse_job
 from ledger.merkle import TreeHead, parse_head
 from ledger.note import format_vkey, open_note, parse_note, parse_vkey
+from ledger.outcomes import Captured, Executed, Output, Usage
 from ledger.policy import parse_policy as parse_rules
+from ledger.recorded import Provenance
+from ledger.spool import Spooled
 from ledger.statement import read_byproducts
 from ledger.tiles import parse_entry_bundle, parse_hash_tile, parse_tile_path
 from ledger.tlog_proof import parse_tlog_proof
@@ -109,6 +117,37 @@ def saved_state(data: bytes) -> object:
         os.unlink(name)
 
 
+def journal(data: bytes) -> list[object]:
+    """Read a journal of the replaced system as a file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return list(JournalFile(Path(file.name)).lines())
+
+
+def spooled(data: bytes) -> None:
+    """Read an outcome that was kept beside the store, and see that it is read or told of."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "s-c1.json").write_bytes(data)
+        spool = SpoolFiles(Path(directory))
+        assert 1 == len(spool.kept("s")) + len(spool.damaged())
+
+
+def hint(data: bytes) -> None:
+    """Take the lock of a run whose lock file says anything."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "s.lock").write_bytes(data)
+        with FlockRunLock(Path(directory)).hold("s"):
+            pass
+
+
+def marker(data: bytes) -> object:
+    """Read what a workspace's scratch directory says of it."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "workspace.json").write_bytes(data)
+        return read_marker(Path(directory))
+
+
 def frames(data: bytes) -> None:
     """Take in what a machine of E2B prints, in two pieces."""
     reader = Frames()
@@ -152,11 +191,26 @@ def verifier() -> ModuleType:
     return module
 
 
+def sample_marker() -> bytes:
+    """Return a marker as it is written."""
+    with tempfile.TemporaryDirectory() as directory:
+        write_marker(Path(directory), Marker(kind="clone", path="/w\udcff", branch="b"))
+        return (Path(directory) / "workspace.json").read_bytes()
+
+
 def sample_archive() -> bytes:
-    """Return an archive that is read to its end before it is refused."""
+    """Return an archive whose form is right, so that all its members are read."""
+    manifest = Manifest(
+        format=FORMAT, ledger="l", home="h", store=2, taken=1, size=1, root="r", note=None,
+        files=(), blobs=0, missing=(),
+    )  # fmt: skip
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for name, data in (("gesta-backup.json", b'{"format": 1}'), ("ledger.db", b"x" * 600)):
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in (
+            ("gesta-backup.json", msgspec.json.encode(manifest)),
+            ("ledger.db", b"x" * 600),
+            ("blobs/sha256/ab/" + "c" * 62, b"y"),
+        ):
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -172,6 +226,17 @@ POLICY = b"log " + VKEY + b"\nwitness w " + VKEY + b"\ngroup g 1 w\nquorum g\n"
 FACTS = tuple(
     one["facts"].encode() for one in json.loads((VECTORS / "events.json").read_text())[::8]
 )
+NONE = Captured(0, None, truncated=False)
+SPOOLED = msgspec.json.encode(
+    Spooled(
+        stream="s", command="c1", cause="0", occurred=1,
+        who=Provenance(actor="a", via="os_user", host="h", trace="0"),
+        outcome=Executed(exit_code=3, usage=Usage(duration_us=5)),
+        output=Output(stdout=NONE, stderr=NONE, rule_set="0"),
+    )
+)  # fmt: skip
+RESULT = b'{"kind":"ended","left":[1],"changes":"out-1.tar.gz","trouble":null,"exit_code":0}'
+LINE = b'{"timestamp":"2026","event_type":"A","trace_id":"t","payload":{"a":["\\u00e9"]},"x":1}\n'
 ANY: tuple[type[Exception], ...] = (GestaError, ValueError)
 
 TARGETS: dict[str, Target] = {
@@ -217,6 +282,12 @@ TARGETS: dict[str, Target] = {
     "time flag": Target(
         lambda data: parse_time(text_of(data)), (b"2h", b"2026-01-01"), (ValueError,)
     ),
+    "journal line": Target(lambda data: parse_line(1, data), (LINE,)),
+    "journal": Target(journal, (LINE, LINE + b"\n" + LINE)),
+    "spooled outcome": Target(spooled, (SPOOLED,)),
+    "hint of a lock": Target(hint, (b'{"pid":1,"started":1,"boot":"b","processes":[]}',)),
+    "marker of a workspace": Target(marker, (sample_marker(),)),
+    "result of E2B": Target(decode_result, (RESULT,), (E2BError,)),
     "backup archive": Target(archive, (sample_archive(),)),
     "frames of E2B": Target(frames, (b"1 o aGVsbG8=\n2 w 5\n",), (E2BError,)),
 }

@@ -15,9 +15,10 @@ from tests.fuzz.targets import TARGETS, parse
 
 EXAMPLES = int(os.environ.get("GESTA_FUZZ", "150"))
 NASTY = (
-    b"\0", b"\xff", b"\n", b"\r\n", b" ", b"\t", b"/", b"..", b"-1", b"9" * 5000, b"1e999",
-    b"[" * 2000, b'{"a":' * 2000, b"null", b"\xe2\x80\xae", b"\xed\xa0\x80", b"=", b"+", b"A" * 300,
-    "\u0661".encode(), "\u2028".encode(), b"NaN", b"0x1", b"\x1b[2J",
+    b"\0", b"\xff", b'"\xff"', b'"\\ud800"', b"\n", b"\r\n", b" ", b"\t", b"/", b"..", b"-1",
+    b"9" * 5000, b"1e999", b"[" * 2000, b'{"a":' * 2000, b'{"unknown":' + b"[" * 2000, b"null",
+    b"\xe2\x80\xae", b"\xed\xa0\x80", b"=", b"+", b"A" * 300, "\u0661".encode(),
+    "\u2028".encode(), b"NaN", b"0x1", b"\x1b[2J",
 )  # fmt: skip
 
 
@@ -70,6 +71,13 @@ def test_what_is_nasty_by_itself_is_met_by_every_parser(name: str) -> None:
             *(part for seed in TARGETS[name].seeds for part in (piece + seed, seed + piece)),
         ):
             parse(name, data)
+
+
+@pytest.mark.parametrize("name", ["backup archive", "journal", "spooled outcome", "result of E2B"])
+def test_what_is_right_is_read_to_its_end(name: str) -> None:
+    """The inputs that others are made from pass, so that what is nearly right gets as far."""
+    for seed in TARGETS[name].seeds:
+        TARGETS[name].parse(seed)
 
 
 @pytest.mark.parametrize("name", TARGETS)
