@@ -25,6 +25,8 @@ from ledger.outcomes import Unavailable
 
 _STREAM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SCRATCH = ".scratch"
+# What `Files.write` leaves of a run's journal when it is killed.
+_JOURNALS = "*/runs/*/journal/.events.jsonl.*"
 _PATIENCE_S = 5.0
 
 
@@ -74,13 +76,12 @@ class HomeInventory:
         return {path.parent.name + path.name: _size(path) for path in found}
 
     def dead_drafts(self) -> dict[str, int]:
-        """Return name and size of each file that a writer who is gone left unfinished."""
-        found = self._home.blobs.glob(f"{DRAFT}*")
+        """Return name in the home and size of each file that a dead writer left unfinished."""
         sizes = {}
-        for path in found:
+        for path in (*self._home.blobs.glob(f"{DRAFT}*"), *self._home.workspaces.glob(_JOURNALS)):
             with _dead(path) as is_dead:
                 if is_dead:
-                    sizes[path.name] = _size(path)
+                    sizes[str(path.relative_to(self._home.path))] = _size(path)
         return sizes
 
     def collecting(self) -> AbstractContextManager[bool]:
@@ -94,7 +95,7 @@ class HomeInventory:
 
     def remove_draft(self, name: str) -> None:
         """Remove a draft that is still a dead writer's; raises `StoreUnavailable`."""
-        path = self._home.blobs / name
+        path = self._home.path / name
         with _dead(path) as is_dead:
             if is_dead:
                 _remove(path)

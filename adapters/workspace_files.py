@@ -2,13 +2,15 @@
 
 Rule 1: each step of a path is opened relative to the one before, without following a symbolic
 link, so that nobody who swaps a directory meanwhile leads us out (openat(2), O_NOFOLLOW).
-Rule 2: a write makes a new file beside and renames it: whole or not at all.
+Rule 2: a write makes a new file beside and renames it: whole or not at all. Who writes it keeps it
+locked (flock(2)): one that is not is a dead writer's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import fnmatch
 import os
 import secrets
@@ -130,19 +132,33 @@ def _replace(directory: int, name: str, data: bytes) -> FileDenial | None:
         if not stat.S_ISREG(there.st_mode):
             return _denial(OSError(errno.EINVAL, "it is not a regular file"))
         mode = stat.S_IMODE(there.st_mode)
-    beside = f".{name[:100]}.{secrets.token_hex(8)}"
-    descriptor = os.open(
-        beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=directory
-    )
+    beside, descriptor = _begin(directory, name, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
-        os.replace(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
+            file.flush()
+            # Nobody takes it for a dead writer's before it has its name.
+            os.replace(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(beside, dir_fd=directory)
         raise
     return None
+
+
+def _begin(directory: int, name: str, mode: int) -> tuple[str, int]:
+    """Make a file beside *name* and lock it; return its name and descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    while True:
+        beside = f".{name[:100]}.{secrets.token_hex(8)}"
+        descriptor = os.open(beside, flags, mode, dir_fd=directory)
+        # A file system without locks is none that a home is on; drafts are looked for in homes.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Before it was locked it could be taken for a dead writer's.
+        if os.fstat(descriptor).st_nlink:
+            return beside, descriptor
+        os.close(descriptor)
 
 
 def _denial(error: OSError) -> FileDenial:

@@ -36,7 +36,7 @@ def blob_drifts(look: Pass) -> Iterator[Drift]:
     elif files:
         yield from _collect(look, files, position)
     for name, size in inventory.dead_drafts().items():
-        drift = _drift(name, size, "its writer died")
+        drift = Drift(what="draft", name=name, why=f"its writer died; {size} bytes")
         if look.act:
             try:
                 inventory.remove_draft(name)
@@ -90,5 +90,5 @@ def _forget_named(hands: Hands, files: dict[str, int], *, after: int) -> int:
     return after
 
 
-def _drift(name: str, size: int, why: str = "no event names it") -> Drift:
-    return Drift(what="blob", name=name, why=f"{why}; {size} bytes")
+def _drift(name: str, size: int) -> Drift:
+    return Drift(what="blob", name=name, why=f"no event names it; {size} bytes")

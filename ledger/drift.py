@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ledger.recorded import Provenance
     from ledger.run import Run
 
-What = Literal["worktree", "sandbox", "ref", "blob", "room", "outcome"]
+What = Literal["worktree", "sandbox", "ref", "blob", "draft", "room", "outcome"]
 Done = Literal["removed", "recorded", "left"]
 
 

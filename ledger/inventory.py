@@ -40,7 +40,7 @@ class Inventory(Protocol):
         """Return digest and size on disk of each blob that is a file."""
 
     def dead_drafts(self) -> Mapping[str, int]:
-        """Return name and size of each file that a writer who is gone left unfinished."""
+        """Return name in the home and size of each file that a dead writer left unfinished."""
 
     def collecting(self) -> AbstractContextManager[bool]:
         """Have the blobs alone within the block; `False` if somebody writes all the time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from adapters.home import Home
 from adapters.inventory import HomeInventory
 from adapters.shared_lock import SharedLock, alone
 from adapters.spool import SpoolFiles
+from adapters.workspace_files import WorkspaceFiles
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
@@ -136,13 +138,29 @@ def test_a_draft_that_is_being_written_is_not_dead(home: Home, inventory: HomeIn
     draft = DraftFile(home.blobs)
     draft.write(b"x")
     (home.blobs / ".draft-dead").write_bytes(b"half")
-    assert {".draft-dead": 4} == inventory.dead_drafts()
-    inventory.remove_draft(".draft-dead")
+    assert {"blobs/.draft-dead": 4} == inventory.dead_drafts()
+    inventory.remove_draft("blobs/.draft-dead")
     assert {} == inventory.dead_drafts()
     (name,) = [path.name for path in home.blobs.iterdir()]
-    inventory.remove_draft(name)
+    inventory.remove_draft(f"blobs/{name}")
     draft.publish(Path("sha256", "ab", "cd"))
     assert ["abcd"] == list(inventory.blob_files())
+
+
+def test_a_journal_that_was_killed_half_written_is_found(
+    home: Home, inventory: HomeInventory
+) -> None:
+    """What stands whole is not, and neither is what somebody is writing still."""
+    journal = home.workspaces / "T/runs/R/journal"
+    assert (
+        WorkspaceFiles().write(home.path, "workspaces/T/runs/R/journal/events.jsonl", b"{}") is None
+    )
+    (journal / ".events.jsonl.0123").write_bytes(b"{")
+    with open(journal / ".events.jsonl.4567", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert {"workspaces/T/runs/R/journal/.events.jsonl.0123": 1} == inventory.dead_drafts()
+    inventory.remove_draft("workspaces/T/runs/R/journal/.events.jsonl.0123")
+    assert [".events.jsonl.4567", "events.jsonl"] == sorted(os.listdir(journal))
 
 
 def test_writers_race_a_collector_and_lose_nothing(

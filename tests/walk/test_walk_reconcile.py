@@ -300,8 +300,8 @@ def test_a_blob_that_is_named_while_gc_looks_is_kept(world: World) -> None:
 def test_what_a_dead_writer_left_unfinished_goes(world: World) -> None:
     """A draft has no name that an event could give, so it is no orphan."""
     world.inventory.drafts[".draft-1"] = 5
-    assert [("blob", None, None)] == told(look(world, act=False))
-    assert [("blob", None, "removed")] == told(look(world))
+    assert [("draft", None, None)] == told(look(world, act=False))
+    assert [("draft", None, "removed")] == told(look(world))
     assert {} == world.inventory.drafts
 
 
