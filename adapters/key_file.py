@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.durable import sync_directory
-from adapters.ed25519_signer import Ed25519Signer, make_signer, parse_signer
-from ledger.checkpoint import sign_head
+from adapters.ed25519_signer import Ed25519Signer, check_ed25519, make_signer, parse_signer
+from ledger.checkpoint import is_head_signed, sign_head
 from ledger.errors import KeyRefused
 from ledger.merkle import TreeHead
 from ledger.note import format_vkey
@@ -57,6 +57,10 @@ class KeyFile:
     def sign(self, head: TreeHead) -> bytes:
         """Return the checkpoint of *head*, signed by all keys; raises `KeyRefused`."""
         return sign_head(head, self.name, self.signers())
+
+    def is_signed(self, head: TreeHead, note: bytes) -> bool:
+        """Say whether *note* is the checkpoint of *head*, and one of the keys signed it."""
+        return is_head_signed(head, note, [one.key for one in self.signers()], check_ed25519)
 
     def make(self) -> str:
         """Make the file if it is not there, and return the newest key as a vkey."""

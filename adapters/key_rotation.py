@@ -65,9 +65,11 @@ def named_key(journal: Journal) -> VerifierKey | None:
 
 
 def _replace_lost(journal: Journal, keys: KeyFile, who: Provenance) -> VerifierKey:
-    if keys.exists():
+    if not keys.exists():
+        keys.ensure()
+    elif journal.is_head_signed():
         raise KeyRefused(f"cannot replace a lost key: there is one at {keys.path}")
-    new = make_signer(keys.name)
-    keys.replace([new])
+    # Or it is there and has not signed yet: whoever made it in place of a lost one was killed here.
+    new = keys.signers()[0]
     journal.change_key(format_vkey(new.key), None, who)
     return new.key

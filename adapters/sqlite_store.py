@@ -32,7 +32,7 @@ from adapters.sqlite.write_queue import WriteQueue
 from ledger.errors import GestaError, StoreUnavailable
 from ledger.merkle import TreeHead
 from ledger.outcomes import Blob
-from ledger.store import PrivatePart, Row, SignHead
+from ledger.store import IsSigned, PrivatePart, Row, SignHead
 
 if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
@@ -55,6 +55,7 @@ class SQLiteStore(LibraryReads, ForkAware):
         self._turn = WriteLock(path.with_name(f"{path.name}.lock"))
         self._queue: WriteQueue[Batch, Sequence[int]] = WriteQueue(self._turn, self._write)
         self._sign: SignHead | None = None
+        self._is_signed: IsSigned | None = None
         watch_forks(self)
         ensure_database(path, self._turn, create=create)
         try:
@@ -76,9 +77,9 @@ class SQLiteStore(LibraryReads, ForkAware):
         """The name of its log: see `ledger.store.Store`."""
         return self._origin
 
-    def sign_with(self, sign: SignHead) -> None:
-        """Have every later append sign its head with *sign*."""
-        self._sign = sign
+    def sign_with(self, sign: SignHead, is_signed: IsSigned | None = None) -> None:
+        """Have every later append sign its head with *sign*: see `ledger.store.Store`."""
+        self._sign, self._is_signed = sign, is_signed
 
     def create_table(self) -> None:
         """Do nothing: the tables came with the database."""
@@ -107,9 +108,9 @@ class SQLiteStore(LibraryReads, ForkAware):
 
     def _write(self, batches: Sequence[Batch]) -> list[Sequence[int] | Exception]:
         try:
-            return self.connections.writer().append(batches, self._sign)
+            return self.connections.writer().append(batches, self._sign, self._is_signed)
         except GestaError as error:
-            # Nobody can sign. Nothing was appended, and the connection is as it was.
+            # Nobody can sign, or did. Nothing was appended, and the connection is as it was.
             return [error for _ in batches]
         except sqlite3.Error as error:
             self.connections.drop_writer()

@@ -178,7 +178,7 @@ def make_ledger(
         },
         clock=clock,
         randomness=randomness,
-        sign=lambda origin: key_file(ours, origin).sign,
+        keys=lambda origin: key_file(ours, origin),
     )
     identity, keys = home_id(ours), key_file(ours, journal.store.origin)
     journal.create_ledger(identity, _who(rng), keys.make)

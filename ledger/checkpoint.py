@@ -74,6 +74,15 @@ def open_checkpoint(data: bytes, keys: Sequence[VerifierKey], check: Check) -> C
     return checkpoint
 
 
+def is_head_signed(head: TreeHead, note: bytes, keys: Sequence[VerifierKey], check: Check) -> bool:
+    """Say whether *note* is the checkpoint of *head*, and one of *keys* signed it."""
+    try:
+        said = open_checkpoint(note, keys, check)
+    except ProofInvalid:
+        return False
+    return (said.size, said.root) == (head.size, root(head))
+
+
 def sign_head(head: TreeHead, origin: str, signers: Sequence[Signer]) -> bytes:
     """Return the checkpoint of *head* as a note that all of *signers* signed."""
     checkpoint = Checkpoint(origin, head.size, root(head))

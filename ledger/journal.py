@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ledger.outcomes import Blob
     from ledger.ports import Clock, Randomness
-    from ledger.store import SignHead
+    from ledger.signing import HeadKeys
 
 _PAGE = 1000
 # With these the signed head is kept as a checkpoint: at a run's end, and where keys change.
@@ -54,7 +54,7 @@ class Journal(Application[str]):
     Every stream of one ledger.
 
     *environment* configures the store, as `eventsourcing` has it (PERSISTENCE_MODULE and the
-    module's own keys); the process's own environment is not consulted. *sign* returns, for the
+    module's own keys); the process's own environment is not consulted. *keys* returns, for the
     log's origin, what signs its heads.
     """
 
@@ -66,13 +66,14 @@ class Journal(Application[str]):
         *,
         clock: Clock,
         randomness: Randomness,
-        sign: Callable[[str], SignHead],
+        keys: Callable[[str], HeadKeys],
     ) -> None:
         super().__init__(environment)
         self._clock = clock
         self._randomness = randomness
         self.store = cast("Store", self.recorder)
-        self.store.sign_with(sign(self.store.origin))
+        self._keys = keys(self.store.origin)
+        self.store.sign_with(self._keys.sign, self._keys.is_signed)
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
         """Return *env* alone: a variable meant for another application must not reach ours."""
@@ -173,9 +174,19 @@ class Journal(Application[str]):
             return
 
     def change_key(self, key: str, note: str | None, who: Provenance) -> None:
-        """Record that another *key* signs from now on; *note* is `ledger.keys.change_note`'s."""
+        """
+        Record that another *key* signs from now on; *note* is `ledger.keys.change_note`'s.
+
+        Without one nobody vouches for what was recorded before, and the log says so.
+        """
+        if note is None:
+            self._trust_head()
         event = KeyChanged(key=key, note=note)
         self.append_own([Said(event=event, occurred=self._clock.now())], who)
+
+    def is_head_signed(self) -> bool:
+        """Say whether a key of ours signed the log as it is."""
+        return self._keys.is_signed(self.store.tree_head(), self.store.head_note())
 
     def append_own(self, said: Sequence[Said], who: Provenance) -> list[Recorded]:
         """Record events of the ledger's own stream, whoever else does at the same time."""
@@ -189,10 +200,19 @@ class Journal(Application[str]):
                 continue
 
     def restore_ledger(self, restored: LedgerRestored, who: Provenance) -> None:
-        """Record that the ledger goes on from a backup; nothing else is on record after that."""
+        """
+        Record that the ledger goes on from a backup, which the caller has verified.
+
+        Nothing else is on record after that.
+        """
+        self._trust_head()
         ledger = self.store.ledger_id
         last = len(self.store.stream_rows(ledger)) - 1
         self.append(ledger, last, [Said(event=restored, occurred=self._clock.now())], who)
+
+    def _trust_head(self) -> None:
+        """Append from now on to a head that none of our keys signed."""
+        self.store.sign_with(self._keys.sign)
 
     def _row(
         self, stream: str, version: int, said: Said, who: Provenance, sign: SignSeal | None

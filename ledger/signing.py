@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from ledger.merkle import TreeHead
+
 ED25519: Final = 0x01
 COSIGNATURE: Final = 0x04
 
@@ -55,7 +57,17 @@ class Signer(Protocol):
         """Return the 64 bytes of the Ed25519 signature of *message*."""
 
 
-class LogKeys(Protocol):
+class HeadKeys(Protocol):
+    """What signs the heads of one log, and knows its own signature again."""
+
+    def sign(self, head: TreeHead) -> bytes:
+        """Return the checkpoint of *head*, signed; raises `KeyRefused`."""
+
+    def is_signed(self, head: TreeHead, note: bytes) -> bool:
+        """Say whether *note* is the checkpoint of *head*, and a key of ours signed it."""
+
+
+class LogKeys(HeadKeys, Protocol):
     """The keys that sign one log."""
 
     @property

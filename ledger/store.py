@@ -22,10 +22,21 @@ from eventsourcing.persistence import StoredEvent
 from ledger.merkle import TreeHead
 from ledger.outcomes import Blob
 
-__all__ = ["PrivatePart", "Row", "ScannedRow", "SignHead", "Snapshot", "Store", "TreeHead"]
+__all__ = [
+    "IsSigned",
+    "PrivatePart",
+    "Row",
+    "ScannedRow",
+    "SignHead",
+    "Snapshot",
+    "Store",
+    "TreeHead",
+]
 
 # Makes the note (a signed checkpoint) of a head.
 SignHead = Callable[[TreeHead], bytes]
+# Says whether a note is of this head, and a key of ours signed it.
+IsSigned = Callable[[TreeHead, bytes], bool]
 
 # A stored event as it is scanned, by the million: position, stream, version, topic, facts, leaf,
 # and the salt and the bytes of its private part, both `None` when that row is gone.
@@ -90,8 +101,13 @@ class Store(Protocol):
         gets another one: of two histories, each is a log of its own.
         """
 
-    def sign_with(self, sign: SignHead) -> None:
-        """Have every later append sign its head with *sign*; what that raises fails the append."""
+    def sign_with(self, sign: SignHead, is_signed: IsSigned | None = None) -> None:
+        """
+        Have every later append sign its head with *sign*; what that raises fails the append.
+
+        A head that is not our own last one is first held against its note by *is_signed*; of one
+        that nobody signed, nothing is appended: it would be signed with the next (`StoreUnknown`).
+        """
 
     def insert_events(
         self,

@@ -9,6 +9,8 @@ part and one a small blob, the tree, commit; in a group, two more a batch; one m
 signed head is to be kept.
 Rule 5: the head is signed in the transaction that changes it. Nobody finds events that no
 signature covers, not even after a crash.
+Rule 6: what somebody else left is appended to only where its head is signed: whoever can write to
+the database, and has no key, must not get a signature from the next append.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ from adapters.sqlite.schema import describe_failure
 from ledger.errors import StoreUnavailable, StoreUnknown
 from ledger.merkle import TreeHead, extend, format_edge, parse_head
 from ledger.outcomes import Blob
-from ledger.store import PrivatePart, SignHead
+from ledger.store import IsSigned, PrivatePart, SignHead
 
 # One look at the tree and at the stream's last version.
 _LOOK = (
-    "SELECT size, edge, (SELECT max(originator_version) FROM stored_events"
+    "SELECT size, edge, note, (SELECT max(originator_version) FROM stored_events"
     " WHERE originator_id = ?) FROM tree"
 )
 _EVENT = "INSERT INTO stored_events VALUES (?, ?, ?, ?, ?, ?)"
@@ -81,20 +83,24 @@ class Appender:
         self._size, self._edge, self._head = -1, b"", TreeHead(0, ())
 
     def append(
-        self, batches: Sequence[Batch], sign: SignHead | None = None
+        self,
+        batches: Sequence[Batch],
+        sign: SignHead | None = None,
+        is_signed: IsSigned | None = None,
     ) -> list[Sequence[int] | Exception]:
         """
         Append *batches* in one transaction; return each one's positions, or why it was not.
 
         *sign* makes the note of the new head, one for all of them; what it raises is raised, and
-        nothing is appended. Raises `sqlite3.Error` if the transaction failed. Then nothing of it
-        is there, unless the disk kept what it said it had not: whoever tries again finds that by
-        its version.
+        nothing is appended. *is_signed* is asked about a head that is not our own. Raises
+        `StoreUnknown` if it was not signed, `sqlite3.Error` if the transaction failed. Then
+        nothing of it is there, unless the disk kept what it said it had not: whoever tries again
+        finds that by its version.
         """
         cursor = self._cursor
         cursor.execute("BEGIN IMMEDIATE")
         try:
-            outcomes, head = self._append_all(batches)
+            outcomes, head = self._append_all(batches, is_signed)
             if head is not self._head:
                 edge, note = format_edge(head), sign(head) if sign else b""
                 cursor.execute(_TREE, (head.size, edge, note))
@@ -124,14 +130,15 @@ class Appender:
         return self._cursor.execute(statement, (note, size, instead_of)).rowcount == 1
 
     def _append_all(
-        self, batches: Sequence[Batch]
+        self, batches: Sequence[Batch], is_signed: IsSigned | None
     ) -> tuple[list[Sequence[int] | Exception], TreeHead]:
         cursor, grouped, head = self._cursor, len(batches) > 1, None
         outcomes: list[Sequence[int] | Exception] = []
         for batch in batches:
-            size, edge, last = cursor.execute(_LOOK, (batch.events[0].originator_id,)).fetchone()
+            found = cursor.execute(_LOOK, (batch.events[0].originator_id,)).fetchone()
+            size, edge, note, last = found
             if head is None:
-                head = self._current(size, edge)
+                head = self._current(size, edge, note, is_signed)
             if refusal := _conflict(batch.events[0], last):
                 outcomes.append(refusal)
                 continue
@@ -152,10 +159,16 @@ class Appender:
                 cursor.execute("RELEASE batch")
         return outcomes, head or self._head
 
-    def _current(self, size: int, edge: bytes) -> TreeHead:
+    def _current(self, size: int, edge: bytes, note: bytes, is_signed: IsSigned | None) -> TreeHead:
         # Mostly the head is the one that we left. Reading it again would be a third of the work.
         if size != self._size or edge != self._edge:
-            self._size, self._edge, self._head = size, edge, read_head(size, edge)
+            head = read_head(size, edge)
+            if size and is_signed and not is_signed(head, note):
+                raise StoreUnknown(
+                    f"cannot append to the ledger: no key of its own signed its head of {size} "
+                    "events; look with `gesta verify`, and restore a backup if they were changed"
+                )
+            self._size, self._edge, self._head = size, edge, head
         return self._head
 
     def _insert(self, batch: Batch, position: int) -> None:

@@ -112,7 +112,7 @@ def open_journal(home: Home, clock: Clock, randomness: Randomness) -> Journal:
         store,
         clock=clock,
         randomness=randomness,
-        sign=lambda origin: key_file(home, origin).sign,
+        keys=lambda origin: key_file(home, origin),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.key_file import KeyFile
 from tests.cli.gesta import gesta, on_terminal
 from tests.cli.test_json_shapes import differences, documented
 
@@ -147,6 +148,22 @@ def test_a_lost_key_stops_recording_until_that_is_said(work: Path, home: Path) -
     assert 0 == gesta(*RUN, cwd=work).code
     assert 0 == gesta("verify", "--key", new, cwd=work).code
     assert 1 == gesta("verify", "--key", old, cwd=work).code
+
+
+def test_a_lost_key_is_replaced_by_who_tries_again_after_a_kill(work: Path, home: Path) -> None:
+    """A key file that has not signed the log yet is taken up, and put on record."""
+    (path,) = (home / "keys").iterdir()
+    name = key_of(work).partition("+")[0]
+    path.unlink()
+    # As a killed `rotate --lost` leaves it: the file is there, and the log does not know it.
+    KeyFile(path, name).ensure()
+    refused = gesta(*RUN, cwd=work)
+    assert 125 == refused.code
+    assert "no key of its own signed its head" in refused.err
+    new = gesta("key", "rotate", "--lost", cwd=work).out.decode().strip()
+    assert 1 == gesta("key", "rotate", "--lost", cwd=work).code
+    assert 0 == gesta(*RUN, cwd=work).code
+    assert 0 == gesta("verify", "--key", new, cwd=work).code
 
 
 def test_a_key_that_others_may_read_signs_nothing(work: Path, home: Path) -> None:

@@ -13,7 +13,7 @@ from hashlib import sha256
 import pytest
 from eventsourcing.persistence import ApplicationRecorder, IntegrityError, StoredEvent
 
-from ledger.errors import KeyRefused
+from ledger.errors import KeyRefused, StoreUnknown
 from ledger.merkle import TreeHead, event_leaf, extend, format_edge, root
 from ledger.outcomes import Blob
 from ledger.store import PrivatePart, Row, Store
@@ -239,6 +239,31 @@ class StoreContract:
         store.sign_with(note_of)
         assert [1] == append(store, "a", 1)
         check_log(store, 2)
+
+    def test_nothing_is_appended_to_a_head_that_nobody_signed(self, make_store: MakeStore) -> None:
+        """Only what another one left is looked at, and what is refused changes nothing."""
+        silent, store = make_store(), make_store()
+        asked: list[int] = []
+
+        def is_signed(head: TreeHead, note: bytes) -> bool:
+            asked.append(head.size)
+            return note == note_of(head)
+
+        store.sign_with(note_of, is_signed)
+        append(store, "a", 0)
+        append(store, "a", 1)
+        assert [] == asked
+        append(silent, "b", 0)
+        for _ in range(2):
+            with pytest.raises(StoreUnknown, match="signed its head of 3 events"):
+                append(store, "a", 2)
+        check_log(store, 3)
+        store.sign_with(note_of)
+        append(store, "a", 2)
+        other = make_store()
+        other.sign_with(note_of, is_signed)
+        append(other, "a", 3)
+        assert [3, 3, 4] == asked
 
     def test_threads_that_write_together_share_a_signature(self, make_store: MakeStore) -> None:
         """There are at most as many as appends, each of a head that came to be."""

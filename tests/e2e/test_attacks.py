@@ -263,6 +263,22 @@ def test_what_is_made_to_fit_without_the_key_is_found(
     assert findings
 
 
+@pytest.mark.parametrize(
+    "attack", [put_one_in, append_and_grow_the_tree, rewrite_without_key, truncate, unsign]
+)
+def test_no_later_run_signs_what_was_made_to_fit(
+    attack: Attack, honest: Path, ledger: Path
+) -> None:
+    """Whoever appends looks at the signature first: the attack stays as visible as it was."""
+    attack(ledger)
+    before = last(ledger)
+    done = gesta("run", "--task", "T-2", "--profile", "local", "--", "true", cwd=honest)
+    assert 125 == done.code
+    assert "cannot append to the ledger: no key of its own signed its head" in done.err
+    assert before == last(ledger)
+    assert "INVALID" == verify(honest)[0]
+
+
 def test_a_deleted_run_is_found(honest: Path, ledger: Path) -> None:
     """Though every other run is whole."""
     with database(ledger) as db:

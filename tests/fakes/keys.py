@@ -25,6 +25,10 @@ class FakeKeys:
         """Return the checkpoint of *head*."""
         return sign_head(head, self.name, self._signers)
 
+    def is_signed(self, head: TreeHead, note: bytes) -> bool:
+        """Say whether the key signed *note*, of *head*."""
+        return note == self.sign(head)
+
     def make(self) -> str:
         """Return the key as a vkey."""
         return format_vkey(self._signers[0].key)

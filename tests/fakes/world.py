@@ -98,7 +98,7 @@ class World:
             },
             clock=self.clock,
             randomness=self.randomness,
-            sign=lambda origin: FakeKeys(origin).sign,
+            keys=FakeKeys,
         )
         store = self.journal.store
         self.keys = FakeKeys(store.origin)

@@ -16,7 +16,7 @@ import pytest
 from adapters.ed25519_signer import Ed25519Signer, check_ed25519
 from ledger import events as e
 from ledger import merkle
-from ledger.checkpoint import Checkpoint, read_checkpoint, sign_head
+from ledger.checkpoint import Checkpoint, is_head_signed, read_checkpoint, sign_head
 from ledger.journal import Journal
 from ledger.keys import change_note
 from ledger.merkle import TreeHead
@@ -38,6 +38,22 @@ STEPS = (
 )
 
 
+class Keys:
+    """Signs the heads of the log *origin* by whoever is among *signers*."""
+
+    def __init__(self, origin: str, signers: list[Ed25519Signer]) -> None:
+        self._origin = origin
+        self._signers = signers
+
+    def sign(self, head: TreeHead) -> bytes:
+        """Return the checkpoint of *head*."""
+        return sign_head(head, self._origin, self._signers)
+
+    def is_signed(self, head: TreeHead, note: bytes) -> bool:
+        """Say whether *note* is of *head*, and one of them signed it."""
+        return is_head_signed(head, note, [one.key for one in self._signers], check_ed25519)
+
+
 class Writer:
     """An honest writer of one ledger, and its verifier's memory."""
 
@@ -53,7 +69,7 @@ class Writer:
             },
             clock=FakeClock(1_750_000_000_000_000),
             randomness=FixedRandomness(random.randrange(2**32)),
-            sign=lambda origin: partial(self._sign, origin),
+            keys=lambda origin: Keys(origin, self.signers),
         )
         self.store = self.journal.store
         self.journal.create_ledger("home-1", WHO, self._new_key)
@@ -61,9 +77,6 @@ class Writer:
         self.states: list[Verified] = []
         self.kept: list[Checkpoint] = []
         self.keys = [self.signers[0].key]
-
-    def _sign(self, origin: str, head: TreeHead) -> bytes:
-        return sign_head(head, origin, self.signers)
 
     def _new_key(self) -> str:
         signer = Ed25519Signer(self.store.origin, self.random.randbytes(32))
