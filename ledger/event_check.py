@@ -12,7 +12,7 @@ the ordinary way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from hashlib import sha256
 from itertools import islice
 from typing import Literal
@@ -23,7 +23,7 @@ from ledger import merkle
 from ledger.errors import GestaError
 from ledger.merkle import HASH_SIZE
 from ledger.sealing import SEALED, check_seal, check_seal_signature, leaf_of
-from ledger.signing import Check
+from ledger.signing import Check, VerifierKey
 from ledger.store import PrivatePart, Row, ScannedRow, Snapshot
 from ledger.verdict import Finding, Findings, Kind
 
@@ -214,8 +214,14 @@ def check_part(snapshot: Snapshot, first: int, end: int | None = None) -> Part:
     return check.result()
 
 
-def check_run(snapshot: Snapshot, stream: str, ledger: str, ed25519: Check) -> Part:
-    """Check the events of one run wherever they stand, and its seals against all that they say."""
+def check_run(
+    snapshot: Snapshot, stream: str, ledger: str, keys: Collection[VerifierKey], ed25519: Check
+) -> Part:
+    """
+    Check the events of one run wherever they stand, and its seals against all that they say.
+
+    *keys* are those of the log.
+    """
     rows = list(snapshot.stream(stream))
     check = EventCheck(lambda stream, count: [hash_or_zeros(row[5]) for row in rows[:count]])
     for row in rows:
@@ -226,7 +232,7 @@ def check_run(snapshot: Snapshot, stream: str, ledger: str, ed25519: Check) -> P
         if record.topic == SEALED:
             try:
                 check_seal(record, records[:version], ledger=ledger)
-                check_seal_signature(record, ed25519)
+                check_seal_signature(record, keys, ed25519)
             except (GestaError, msgspec.DecodeError) as error:
                 check.say(rows[version], str(error))
     return check.result()

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.dsse import parse_public_key
 from ledger.errors import ProofInvalid, RunNotFound
 from ledger.events import BlobName
 from ledger.note import encode, parse_note, parse_vkey
@@ -97,7 +96,7 @@ def collect_evidence(
         hashes = _prove(leaves, seal.position, checkpoint.size)
         consistency = _consistent(snapshot, known, checkpoint)
     check_inclusion(seal.leaf, seal.position, checkpoint.size, hashes, checkpoint.root)
-    _check_signer(seal, keys, check)
+    check_seal_signature(seal, keys, check)
     key = _log_key(note, keys)
     return Evidence(
         bundle=make_bundle(read_signed(seal), seal.position, hashes, note, key),
@@ -106,14 +105,6 @@ def collect_evidence(
         consistency=consistency,
         later=len(rows) - seal.version - 1,
     )
-
-
-def _check_signer(seal: Row, keys: Sequence[VerifierKey], check: Check) -> None:
-    check_seal_signature(seal, check)
-    if parse_public_key(read_signed(seal).public_key) not in {key.public for key in keys}:
-        raise ProofInvalid(
-            f"cannot show run {seal.stream}: its statement is signed by none of the log's keys"
-        )
 
 
 def _check_rows(records: Sequence[Row], seal: Row, name: str, ledger: str) -> None:

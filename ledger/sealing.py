@@ -10,7 +10,7 @@ seal covers more; none takes an earlier one back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,12 +21,13 @@ from ledger.dsse import (
     check_signature,
     format_public_key,
     log_entry,
+    parse_public_key,
     pre_authentication,
 )
 from ledger.errors import ProofInvalid
 from ledger.events import RunSealed, SignedStatement
 from ledger.note import encode
-from ledger.signing import Check, Signer
+from ledger.signing import Check, Signer, VerifierKey
 from ledger.statement import derive_statement, read_byproducts
 from ledger.store import Row
 
@@ -80,9 +81,14 @@ def read_signed(row: Row) -> SignedStatement:
     return event.signed
 
 
-def check_seal_signature(row: Row, check: Check) -> None:
-    """Check a seal's signature by the key beside it; raises `ProofInvalid`."""
+def check_seal_signature(row: Row, keys: Iterable[VerifierKey], check: Check) -> None:
+    """Check that one of *keys*, those of the log, signed a seal; raises `ProofInvalid`."""
     signed = read_signed(row)
+    if parse_public_key(signed.public_key) not in {key.public for key in keys}:
+        raise ProofInvalid(
+            f"cannot accept the seal of run {row.stream} at version {row.version}: "
+            "none of the log's keys signed it"
+        )
     check_signature(signed.statement.encode(), signed.signature, signed.public_key, check)
 
 

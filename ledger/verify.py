@@ -115,7 +115,8 @@ class Verifier:
         kept = self._snapshot.checkpoints(after=first)
         tree.run(self._leaves(first, progress), kept, self._size)
         if wanted.stream is not None:
-            self._take(check_run(self._snapshot, wanted.stream, self._ledger, self._check))
+            keys = [epoch.key for epoch in self._history.epochs]
+            self._take(check_run(self._snapshot, wanted.stream, self._ledger, keys, self._check))
         tree.explain(self._size)
         signers = self._check_head(tree.head)
         if each is None:

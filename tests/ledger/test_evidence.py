@@ -21,6 +21,7 @@ from ledger.checkpoint import Checkpoint, read_checkpoint
 from ledger.closing import seal_run
 from ledger.codec import decode
 from ledger.errors import GestaError, ProofInvalid, RunNotFound
+from ledger.event_check import check_run
 from ledger.evidence import (
     EVIDENCE,
     Evidence,
@@ -100,7 +101,7 @@ def test_the_file_holds_what_is_stored(world: World) -> None:
         assert row.facts.decode() == found["facts"]
         assert row.private.salt.hex() == found["private"]["salt"]
         assert row.private.body.decode() == found["private"]["body"]
-    check_seal_signature(evidence.seal, check_ed25519)
+    check_seal_signature(evidence.seal, log_keys(world.journal), check_ed25519)
 
 
 def test_a_run_that_has_not_ended_cannot_be_shown(world: World) -> None:
@@ -215,8 +216,15 @@ def test_what_does_not_hold_is_not_handed_out(world: World, attack: str, said: s
 def test_a_statement_by_a_strangers_key_is_not_shown(world: World) -> None:
     """A seal that somebody else signed follows from the records, and is not the log's."""
     seal_run(clean_up_late(world, FakeKeys(world.journal.store.origin, b"x")))
-    with pytest.raises(ProofInvalid, match="signed by none of the log's keys"):
+    with pytest.raises(ProofInvalid, match="none of the log's keys signed it"):
         show(world)
+    journal, stream = world.journal, world.ledger.find("R-1")
+    with journal.store.snapshot() as snapshot:
+        ledger, keys = journal.store.ledger_id, log_keys(journal)
+        part = check_run(snapshot, stream, ledger, keys, check_ed25519)
+    assert ["none of the log's keys signed it"] == [
+        finding.what.rpartition(": ")[2] for finding in part.first
+    ]
 
 
 def test_the_blobs_of_a_run_are_named_once_each_in_order() -> None:

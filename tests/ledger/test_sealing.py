@@ -34,8 +34,10 @@ from ledger.sealing import (
     leaf_of,
     read_signed,
 )
+from ledger.signing import ED25519, VerifierKey
 from ledger.statement import MOST_COMMANDS, read_byproducts
 from ledger.store import Row
+from tests.fakes.keys import FakeKeys
 from tests.ledger.samples import COMMANDS
 from tests.ledger.sealed_runs import EVENTS, FIRST, LEDGER, SIGNER, STREAM, rows_of, sealed
 
@@ -140,7 +142,7 @@ def test_a_run_without_commands_says_nothing_of_their_reach() -> None:
 def test_a_seal_follows_from_the_records_and_its_signature_is_right() -> None:
     """Written again from the rows it is the same, byte for byte."""
     check_seal(SEAL, ROWS, ledger=LEDGER)
-    check_seal_signature(SEAL, check_ed25519)
+    check_seal_signature(SEAL, [SIGNER.key], check_ed25519)
 
 
 def test_a_later_seal_covers_the_earlier_one() -> None:
@@ -212,7 +214,7 @@ def test_a_seal_that_nobody_signed_is_not_accepted() -> None:
     unsigned = rows_of([e.RunSealed(count=9, root="00", log_size=29)], ROWS)[-1]
     assert merkle.event_leaf(STREAM, 9, SEALED, unsigned.facts) == unsigned.leaf
     with pytest.raises(ProofInvalid, match="nobody signed it"):
-        check_seal_signature(unsigned, check_ed25519)
+        check_seal_signature(unsigned, [SIGNER.key], check_ed25519)
 
 
 def test_another_keys_signature_is_refused() -> None:
@@ -258,8 +260,10 @@ def test_the_seal_of_a_kept_run_is_still_the_same() -> None:
     entry = leaf_entry(seal.stream, seal.version, seal.topic, seal.facts)
     assert (kept["seal"]["entry"].encode(), seal.leaf) == (entry, merkle.leaf_hash(entry))
     check_seal(seal, rows, ledger=kept["ledger"])
-    check_seal_signature(seal, check_ed25519)
-    assert kept["public"] == parse_public_key(read_signed(seal).public_key).hex()
+    key = VerifierKey("log", ED25519, bytes.fromhex(kept["public"]))
+    check_seal_signature(seal, [key], check_ed25519)
+    with pytest.raises(ProofInvalid, match="none of the log's keys signed it"):
+        check_seal_signature(seal, [FakeKeys("log").signers()[0].key], check_ed25519)
 
 
 def stored(kept: dict[str, Any], one: dict[str, Any]) -> Row:
