@@ -2,7 +2,8 @@
 
 Rule 1: memory stays flat, however long the log is: pages come in and go out.
 Rule 2: of the whole ledger everything is exported that was on record when the export began.
-Rule 3: a file is there whole or not at all, and for its owner alone: private parts are in it.
+Rule 3: a file, or a directory of tiles, is there whole or not at all; a file, which has private
+parts in it, is for its owner alone.
 """
 
 from __future__ import annotations
@@ -35,23 +36,30 @@ _PAGE = 1000
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("jsonl", "csv")),
+    type=click.Choice(("jsonl", "csv", "tlog-tiles")),
     default="jsonl",
     show_default=True,
-    help="JSON objects, one a line, or comma-separated values (RFC 4180).",
+    help="JSON objects, one a line; comma-separated values (RFC 4180); the log as tiles (C2SP).",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="A file to write, whole or not at all."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A file, or tiles' directory, whole or not at all.",
 )
 @click.argument("run", required=False)
 def export_command(run: str | None, everything: bool, form: str, output: Path | None) -> None:
     """
     Export the events of RUN, as they are stored, with their private parts.
 
-    An event of a type that this version does not know is exported like any other.
+    An event of a type that this version does not know is exported like any other. As tlog-tiles
+    the whole log is written to a new directory, and nothing private is in it.
     """
     from adapters.wiring import open_ledger
 
+    if form == "tlog-tiles":
+        _export_tiles(run, output)
+        return
     if (run is None) != everything:
         raise click.UsageError("give either a RUN or --all", click.get_current_context())
     with open_ledger() as ledger:
@@ -65,6 +73,18 @@ def export_command(run: str | None, everything: bool, form: str, output: Path | 
             with _whole_file(output) as file:
                 count = sum(file.write(piece) > 0 for piece in pieces) - (form == "csv")
             tell(f"{plural(count, 'event')} in {output}")
+
+
+def _export_tiles(run: str | None, output: Path | None) -> None:
+    from adapters.tiles_export import export_tiles
+    from adapters.wiring import open_ledger
+
+    if run is not None or output is None:
+        usage = "tiles are of the whole log and need a directory: give --output, and no RUN"
+        raise click.UsageError(usage, click.get_current_context())
+    with open_ledger() as ledger:
+        checkpoint = export_tiles(ledger.journal, output.absolute())
+    tell(f"tiles of {plural(checkpoint.size, 'event')} in {output}")
 
 
 def _all_rows(store: Store) -> Iterator[Row]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from adapters import open_ledger
 from adapters.cli.exporting import _all_rows, _rows_of
+from ledger.checkpoint import read_checkpoint
+from ledger.merkle import root_of
 from tests.cli.gesta import LOCAL, gesta, on_terminal, profile
 from tests.cli.test_json_shapes import differences, documented
 
@@ -60,6 +62,32 @@ def test_csv_is_flat_and_no_spreadsheet_computes_it(home: Path, repository: Path
     assert {"'=1+1"} == {row["actor"] for row in rows}
     asked = next(row for row in rows if row["event"] == "CommandRequested")
     assert ["echo", "hello"] == json.loads(asked["private"])["argv"]
+
+
+def test_the_log_is_exported_as_tiles(home: Path, repository: Path, tmp_path: Path):
+    """They hash to the head that stands beside them, and nothing private is in them."""
+    a_run(home, repository, "echo", "hello of ours")
+    done = gesta("export", "--format", "tlog-tiles", "-o", "tiles", cwd=tmp_path)
+    assert 0 == done.code, done.err
+    note = (tmp_path / "tiles" / "checkpoint").read_bytes()
+    assert note == gesta("checkpoint", cwd=tmp_path).out
+    head = read_checkpoint(note)
+    assert f"tiles of {head.size} events in tiles\n" == done.out.decode()
+    leaves = (tmp_path / "tiles" / f"tile/0/000.p/{head.size}").read_bytes()
+    assert head.root == root_of([leaves[at : at + 32] for at in range(0, len(leaves), 32)])
+    entries = (tmp_path / "tiles" / f"tile/entries/000.p/{head.size}").read_bytes()
+    assert b"hello of ours" not in entries
+    again = gesta("export", "--format", "tlog-tiles", "-o", "tiles", cwd=tmp_path)
+    assert (2, "it is there already") == (again.code, again.err.strip().rpartition(": ")[2])
+
+
+def test_tiles_are_of_the_whole_log_and_need_a_directory(home: Path, repository: Path):
+    """A run has no tree of its own, and tiles are many files."""
+    a_run(home, repository, "true")
+    for more in (("-o", "tiles", "T-1/R-1"), ("--all",)):
+        done = gesta("export", "--format", "tlog-tiles", *more, cwd=repository)
+        assert 2 == done.code
+        assert "tiles are of the whole log and need a directory" in done.err
 
 
 def test_an_event_of_an_unknown_type_is_exported_with_the_others(home: Path, repository: Path):
