@@ -130,7 +130,7 @@ class _Folding:
     def _synced(self, manifest: BlobName) -> list[str]:
         try:
             listed = msgspec.json.decode(self._peek(manifest, _MANIFEST), type=_Manifest)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         return [readable(one.path) for one in listed.synced[:_FILES]]
 

@@ -28,7 +28,7 @@ def bring_recorded_work(work: RecordedWork, workspace: Path, private: PrivateGit
     doing = f"bring the recorded work into {workspace}"
     try:
         manifest = msgspec.json.decode(work.manifest, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WorkspaceError(f"cannot {doing}: its list is damaged ({error})") from error
     if work.patch is not None:
         apply_patch(workspace, work.patch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,9 @@ BLOBS = {
     "d" * 64: PRINTED.encode(),
     "e" * 64: b'{"version":1,"synced":[{"path":"a.txt","size":1},{"path":{"b64":"/w=="}}]}',
 }
+
+
+DAMAGED = (b"", b"[]", b"[" * 20_000, b'{"version":1,"synced":[{"path":"\xff"}]}')
 
 
 def peek(blob: BlobName, count: int) -> bytes:
@@ -95,6 +99,14 @@ def test_an_ordinary_run_reads_as_it_did_there() -> None:
         ("SANDBOX_CLOSED", {"sandbox_type": "docker"}),
         ("RUN_FAILED", {**names, "status": "failed"}),
     ] == said(opened(), WORKTREE, boxed(), ran, executed(1, 3), *ending("failed"))
+
+
+@pytest.mark.parametrize("manifest", DAMAGED)
+def test_a_damaged_list_of_files_costs_their_names_alone(manifest: bytes) -> None:
+    """How many there were is in the event."""
+    records = recorded(opened(), WORKTREE)
+    made = [json.loads(line) for line in fold_legacy_journal(records, lambda blob, count: manifest)]
+    assert {"synced_count": 2, "files": []} == made[-1]["payload"]
 
 
 def test_the_envelope_has_its_four_members_in_utc() -> None:
