@@ -43,7 +43,7 @@ unit: environment
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --cov --cov-report= $(TESTS)
 ifeq ($(strip $(TESTS)),)
-	@$(RUN) "coverage of ledger" $(BIN)/coverage report --include='ledger/*' --fail-under=90
+	@$(RUN) "coverage of ledger" $(BIN)/coverage report --include='ledger/*' --fail-under=95
 endif
 
 format: environment ## Put the code into its form

@@ -164,7 +164,7 @@ def test_gc_takes_away_what_belongs_to_no_run(home: Path, repository: Path) -> N
     blob.write_bytes(b"nobody's")
     (home / "blobs" / ".draft-0").write_bytes(b"unfinished")
     named = gesta("gc", "--dry-run", "--json", cwd=repository).json
-    assert ["worktree", "blob", "blob"] == [drift["what"] for drift in named["drift"]]
+    assert ["worktree", "blob", "draft"] == [drift["what"] for drift in named["drift"]]
     assert orphan.exists()
     done = gesta("gc", "--json", cwd=repository)
     assert (0, ["removed"] * 3) == (done.code, [drift["done"] for drift in done.json["drift"]])
