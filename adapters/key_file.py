@@ -60,7 +60,11 @@ class KeyFile:
 
     def is_signed(self, head: TreeHead, note: bytes) -> bool:
         """Say whether *note* is the checkpoint of *head*, and one of the keys signed it."""
-        return is_head_signed(head, note, [one.key for one in self.signers()], check_ed25519)
+        # A key signs a text in one way only (RFC 8032), and signing costs a third of checking. Other
+        # keys than today's signed a head that was made while they were being replaced.
+        return note == self.sign(head) or is_head_signed(
+            head, note, [one.key for one in self.signers()], check_ed25519
+        )
 
     def make(self) -> str:
         """Make the file if it is not there, and return the newest key as a vkey."""

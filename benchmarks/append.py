@@ -163,7 +163,7 @@ def open_signing(path: Path, synchronous: str) -> SQLiteStore:
     store = open_store(path, synchronous=synchronous)
     keys = KeyFile(path.with_name("log.key"), store.origin)
     keys.ensure()
-    store.sign_with(keys.sign)
+    store.sign_with(keys.sign, keys.is_signed)
     return store
 
 
