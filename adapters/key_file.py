@@ -60,8 +60,8 @@ class KeyFile:
 
     def is_signed(self, head: TreeHead, note: bytes) -> bool:
         """Say whether *note* is the checkpoint of *head*, and one of the keys signed it."""
-        # A key signs a text in one way only (RFC 8032), and signing costs a third of checking. Other
-        # keys than today's signed a head that was made while they were being replaced.
+        # A key signs a text in one way only (RFC 8032), and signing costs a third of checking.
+        # While keys are being replaced, a head has other signatures than these.
         return note == self.sign(head) or is_head_signed(
             head, note, [one.key for one in self.signers()], check_ed25519
         )

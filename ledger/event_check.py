@@ -124,11 +124,12 @@ class EventCheck:
             if position != self._expected:
                 self._miss(position)
             self._expected = position + 1
-            leaves.append(hash_or_zeros(leaf))
+            kept = leaf if type(leaf) is bytes and len(leaf) == HASH_SIZE else _NO_HASH
+            leaves.append(kept)
             run = runs.get(stream) or self._begin(row)
             if len(run.leaves) != version:
                 self.say(row, f"version {len(run.leaves)} of its stream should stand here")
-            run.leaves.append(leaves[-1])
+            run.leaves.append(kept)
             try:
                 spelled = topics.get(topic) or self._spell_topic(topic)
                 if topic == SEALED:
