@@ -78,11 +78,20 @@ class HomeInventory:
     def dead_drafts(self) -> dict[str, int]:
         """Return name in the home and size of each file that a dead writer left unfinished."""
         sizes = {}
-        for path in (*self._home.blobs.glob(f"{DRAFT}*"), *self._home.workspaces.glob(_JOURNALS)):
+        for path in (*self._home.blobs.glob(f"{DRAFT}*"), *self._journal_drafts()):
             with _dead(path) as is_dead:
                 if is_dead:
                     sizes[str(path.relative_to(self._home.path))] = _size(path)
         return sizes
+
+    def _journal_drafts(self) -> Iterator[Path]:
+        workspaces = self._home.workspaces
+        for path in workspaces.glob(_JOURNALS):
+            # Who writes a journal follows no link below the workspaces; what lies behind one is
+            # somebody else's.
+            below = path.parent.relative_to(workspaces)
+            if path.parent.resolve() == workspaces.resolve() / below:
+                yield path
 
     def collecting(self) -> AbstractContextManager[bool]:
         """Have the blobs alone within the block; `False` if somebody writes all the time."""

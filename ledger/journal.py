@@ -9,6 +9,7 @@ found there is its own: then the store had kept it and only the answer was lost.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -179,10 +180,9 @@ class Journal(Application[str]):
 
         Without one nobody vouches for what was recorded before, and the log says so.
         """
-        if note is None:
-            self._trust_head()
-        event = KeyChanged(key=key, note=note)
-        self.append_own([Said(event=event, occurred=self._clock.now())], who)
+        said = [Said(event=KeyChanged(key=key, note=note), occurred=self._clock.now())]
+        with self._trusting_head() if note is None else nullcontext():
+            self.append_own(said, who)
 
     def is_head_signed(self) -> bool:
         """Say whether a key of ours signed the log as it is."""
@@ -205,14 +205,19 @@ class Journal(Application[str]):
 
         Nothing else is on record after that.
         """
-        self._trust_head()
         ledger = self.store.ledger_id
         last = len(self.store.stream_rows(ledger)) - 1
-        self.append(ledger, last, [Said(event=restored, occurred=self._clock.now())], who)
+        with self._trusting_head():
+            self.append(ledger, last, [Said(event=restored, occurred=self._clock.now())], who)
 
-    def _trust_head(self) -> None:
-        """Append from now on to a head that none of our keys signed."""
+    @contextmanager
+    def _trusting_head(self) -> Iterator[None]:
+        """Append within the block to a head that none of our keys signed."""
         self.store.sign_with(self._keys.sign)
+        try:
+            yield
+        finally:
+            self.store.sign_with(self._keys.sign, self._keys.is_signed)
 
     def _row(
         self, stream: str, version: int, said: Said, who: Provenance, sign: SignSeal | None

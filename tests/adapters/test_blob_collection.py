@@ -163,6 +163,21 @@ def test_a_journal_that_was_killed_half_written_is_found(
     assert [".events.jsonl.4567", "events.jsonl"] == sorted(os.listdir(journal))
 
 
+@pytest.mark.parametrize("link", ["T/runs/R/journal", "T/runs/R", "T"])
+def test_what_lies_behind_a_link_is_not_taken_for_a_draft(
+    home: Home, inventory: HomeInventory, tmp_path: Path, link: str
+) -> None:
+    """A command may have put a link where a run's journal would be."""
+    place = home.workspaces / link
+    elsewhere = tmp_path / "elsewhere"
+    journal = elsewhere / Path("T/runs/R/journal").relative_to(link)
+    journal.mkdir(parents=True)
+    (journal / ".events.jsonl.0123").write_bytes(b"theirs")
+    place.parent.mkdir(parents=True)
+    place.symlink_to(elsewhere)
+    assert {} == inventory.dead_drafts()
+
+
 def test_writers_race_a_collector_and_lose_nothing(
     home: Home, inventory: HomeInventory, tmp_path: Path
 ) -> None:
