@@ -124,7 +124,7 @@ class EventCheck:
             if position != self._expected:
                 self._miss(position)
             self._expected = position + 1
-            kept = leaf if type(leaf) is bytes and len(leaf) == HASH_SIZE else _NO_HASH
+            kept = hash_or_zeros(leaf)
             leaves.append(kept)
             run = runs.get(stream) or self._begin(row)
             if len(run.leaves) != version:
