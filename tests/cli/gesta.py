@@ -51,6 +51,20 @@ def gesta(
     return Ended(done.returncode, done.stdout, os.fsdecode(done.stderr))
 
 
+def gesta_within(limit: str, *arguments: str, cwd: Path) -> Ended:
+    """Run `gesta` with *arguments* in *cwd* to its end, with *limit* as `ulimit` takes it."""
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *MODULE, *arguments],
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, os.fsdecode(done.stderr))
+
+
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
     """Start `gesta` and do not wait for it; its streams are pipes."""
     pipe = subprocess.PIPE

@@ -12,7 +12,7 @@ from pathlib import Path
 from adapters import open_ledger
 from ledger import events as e
 from ledger.ids import new_stream
-from tests.cli.gesta import MODULE, environment, gesta, start
+from tests.cli.gesta import gesta, gesta_within, start
 
 
 def kill_at_work(repository: Path, script: str = "echo made > made.txt; echo ready; sleep 300"):
@@ -247,18 +247,10 @@ def test_a_ledger_that_cannot_be_written_starts_no_command(
     """Without its intent on record nothing runs; one line says why."""
     canary = tmp_path / "canary"
     assert 0 == gesta("run", "--profile", "local", "--", "true", cwd=repository).code
-    done = subprocess.run(
-        ["sh", "-c", 'ulimit -f 16; exec "$@"', "sh", *MODULE]
-        + ["run", "--profile", "local", "--", "touch", str(canary)],
-        cwd=repository,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (125, 1) == (done.returncode, len(done.stderr.splitlines()))
-    assert done.stderr.startswith("gesta: cannot ")
+    words = ("run", "--profile", "local", "--", "touch", str(canary))
+    done = gesta_within("-f 16", *words, cwd=repository)
+    assert (125, 1) == (done.code, len(done.err.splitlines()))
+    assert done.err.startswith("gesta: cannot ")
     assert not canary.exists()
     assert 0 == gesta("recover", cwd=repository).code
     assert 1 == worktrees(repository)

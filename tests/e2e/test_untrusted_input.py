@@ -10,7 +10,7 @@ import pytest
 
 from adapters import open_ledger
 from ledger import events as e
-from tests.cli.gesta import LOCAL, MODULE, environment, gesta, on_terminal, profile
+from tests.cli.gesta import LOCAL, gesta, gesta_within, on_terminal, profile
 
 # Sets the title of a terminal, clears it, writes backwards, and hides.
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202egnp\u200b\x9b31m"
@@ -252,19 +252,11 @@ def test_documents_made_to_exhaust_us_are_refused_in_bounded_memory(
     else:
         (home / "profiles" / "bomb.yaml").write_bytes(data)
         words = ["run", "--profile", "bomb", "--", "true"]
-    done = subprocess.run(
-        ["sh", "-c", 'ulimit -v 400000; exec "$@"', "sh", *MODULE, *words],
-        cwd=here,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode in (2, 125), done.stderr
-    assert 1 == done.stderr.count("\n")
-    assert len(done.stderr) < 1000
-    assert "cannot go on" not in done.stderr
+    done = gesta_within("-v 400000", *words, cwd=here)
+    assert done.code in (2, 125), done.err
+    assert 1 == done.err.count("\n")
+    assert len(done.err) < 1000
+    assert "cannot go on" not in done.err
     assert not (here / "canary").exists()
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-from tests.cli.gesta import MODULE, environment
+from tests.cli.gesta import gesta_within
 
 LONG = 100_000_000
 GOOD = b'{"event_type":"COMMAND_EXEC","payload":{"command":"ls"}}\n'
@@ -21,16 +20,7 @@ def test_a_line_of_100_megabytes_is_passed_over_in_bounded_memory(
         for _ in range(LONG // 1_000_000):
             file.write(b"\x1b" * 1_000_000)
         file.write(b'"}\n' + GOOD.replace(b"ls", b"last"))
-    done = subprocess.run(
-        ["sh", "-c", 'ulimit -v 250000; exec "$@"', "sh", *MODULE]
-        + ["import", str(journal), "--task", "T-1"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert "gesta: line 2 not imported (too_long): it is longer than 4194304 bytes\n" == done.stderr
-    assert 1 == done.returncode
-    assert "2 of 3 lines imported (2 with payload)" == done.stdout.splitlines()[0]
+    done = gesta_within("-v 250000", "import", str(journal), "--task", "T-1", cwd=tmp_path)
+    assert "gesta: line 2 not imported (too_long): it is longer than 4194304 bytes\n" == done.err
+    assert 1 == done.code
+    assert "2 of 3 lines imported (2 with payload)" == done.out.decode().splitlines()[0]
